@@ -1,0 +1,236 @@
+"""Settings of Runsheet. Every one that people set comes from the environment; README lists them."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.utils.csp import CSP
+
+from dashboard import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DATA_DIR = Path(environment.text("RUNSHEET_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+PORT = environment.number("PORT", 8000, 1, 65535)
+DEBUG = environment.flag("DEBUG", False)
+DATABASE_URL = environment.url(
+    "DATABASE_URL", "", {"postgres", "postgresql", "pgsql"}
+)
+# One machine, everything started by `make run`; also true for commands typed beside it.
+EMBEDDED = environment.flag("RUNSHEET_EMBEDDED", not DATABASE_URL)
+
+# Case.dev ------------------------------------------------------------------------------------
+
+CASEDEV_API_KEY = environment.text("CASEDEV_API_KEY")
+SIMULATOR_URL_FILE = DATA_DIR / "simulator.url"
+
+
+def _casedev_base_url() -> tuple[str, bool]:
+    """The API's base URL, and whether it is the simulator that `make run` started."""
+    address = environment.url("CASEDEV_BASE_URL", "", {"http", "https"})
+    if address:
+        if not (EMBEDDED and environment.is_loopback(address)) and not address.startswith("https:"):
+            environment.refuse(
+                "CASEDEV_BASE_URL must start with https:// (plain http is only for this machine, "
+                "under make run)."
+            )
+        return address, False
+    if not CASEDEV_API_KEY and EMBEDDED and SIMULATOR_URL_FILE.exists():
+        return SIMULATOR_URL_FILE.read_text(encoding="ascii").strip(), True
+    return "https://api.case.dev", False
+
+
+CASEDEV_BASE_URL, CASEDEV_IS_SIMULATED = _casedev_base_url()
+if CASEDEV_API_KEY and not CASEDEV_API_KEY.startswith("sk_case_"):
+    environment.refuse("CASEDEV_API_KEY must start with sk_case_.")
+if any(not "!" <= character <= "~" for character in CASEDEV_API_KEY):
+    environment.refuse("CASEDEV_API_KEY holds a blank or a character that no key has.")
+
+# Database, Redis -----------------------------------------------------------------------------
+
+if DATABASE_URL:
+    DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}
+else:
+    # Simulated runs never mix with real ones: each kind has its own file.
+    demo = not CASEDEV_API_KEY and not environment.text("CASEDEV_BASE_URL")
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / ("demo.sqlite3" if demo else "runsheet.sqlite3"),
+            "OPTIONS": {
+                "timeout": 20,
+                # A deferred transaction that turns writer meets "database is locked" at once.
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
+            },
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = environment.url(
+    "REDIS_URL", f"unix://{DATA_DIR / 'valkey.sock'}", {"redis", "rediss", "unix"}
+)
+
+# Site ----------------------------------------------------------------------------------------
+
+SECRET_KEY = environment.text("SECRET_KEY")
+if not SECRET_KEY:
+    if not EMBEDDED:
+        environment.refuse("SECRET_KEY must be set when DATABASE_URL is (50 random characters).")
+    SECRET_KEY = environment.kept_secret(DATA_DIR / "secret_key")
+
+PUBLIC_URL = environment.url("PUBLIC_URL", "", {"http", "https"})
+ALLOWED_HOSTS = environment.names(
+    "ALLOWED_HOSTS",
+    [urlsplit(PUBLIC_URL).hostname or ""] if PUBLIC_URL else [],
+) + ["127.0.0.1", "localhost", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+REQUIRE_MFA = environment.flag("REQUIRE_MFA", not EMBEDDED)
+
+INSTALLED_APPS = [
+    "runs",
+    "dashboard",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "dashboard.urls"
+ASGI_APPLICATION = "dashboard.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "dashboard.context.site",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+# Accounts ------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "dashboard.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
+ACCOUNT_SESSION_REMEMBER = True
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Browsers ------------------------------------------------------------------------------------
+
+SERVED_OVER_TLS = PUBLIC_URL.startswith("https:")
+SESSION_COOKIE_NAME = "__Host-session" if SERVED_OVER_TLS else "runsheet-session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SERVED_OVER_TLS
+CSRF_COOKIE_NAME = "__Host-csrf" if SERVED_OVER_TLS else "runsheet-csrf"
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = SERVED_OVER_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_TLS else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_TLS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+
+# Work ----------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "runsheet"
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = 8
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+# A tick that nobody took within its second is worthless: the next one says the same.
+CELERY_BEAT_SCHEDULE = {
+    "poll-due-runs": {"task": "runs.poll_due", "schedule": 1.0, "options": {"expires": 5}},
+    "discover-runs": {"task": "runs.discover", "schedule": 2.0, "options": {"expires": 5}},
+}
+
+# Logs ----------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # httpx logs whole URLs at INFO, and celery logs each task received and succeeded.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+        "celery": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
