@@ -1,0 +1,90 @@
+"""Change notices over Redis: hints that a run has a new version, and that somebody looks at one.
+
+Both are only hints. Losing Redis costs latency, never data: a page that hears nothing asks the
+database, and a run that nobody is known to watch is polled at its ordinary pace.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import lru_cache
+
+import msgspec
+import redis
+import redis.asyncio
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "runsheet:changes"
+WATCHED_PREFIX = "runsheet:watched:"
+WATCHED_SECONDS = 15
+ANSWER_WITHIN = 2.0  # seconds; Redis is beside us, and nobody waits for a hint
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """`run` is the row's key; 0 stands for Case.dev itself (the breaker changed)."""
+
+    run: int
+    version: int
+
+
+@lru_cache(maxsize=1)
+def connection() -> redis.Redis:
+    """The process's own client (thread-safe, with a pool below it)."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
+    )
+
+
+def publish(notices: Iterable[Notice]) -> None:
+    """Tell every web process. Call after commit, or readers would find the old rows."""
+    try:
+        with connection().pipeline(transaction=False) as pipe:
+            for notice in notices:
+                pipe.publish(CHANNEL, msgspec.json.encode(notice))
+            pipe.execute()
+    except redis.RedisError as error:
+        logger.warning("change notice not sent: %s", type(error).__name__)
+
+
+def watch(run: int) -> None:
+    """Mark the run as looked at for the next WATCHED_SECONDS; `poller.attend` calls it."""
+    try:
+        connection().set(f"{WATCHED_PREFIX}{run}", 1, ex=WATCHED_SECONDS)
+    except redis.RedisError as error:
+        logger.warning("watched mark not set: %s", type(error).__name__)
+
+
+def watched(runs: Iterable[int]) -> set[int]:
+    """Those of `runs` that a browser looks at now; empty while Redis is away."""
+    runs = list(runs)
+    if not runs:
+        return set()
+    try:
+        marks = connection().mget([f"{WATCHED_PREFIX}{run}" for run in runs])
+    except redis.RedisError:
+        return set()
+    return {run for run, mark in zip(runs, marks, strict=True) if mark is not None}
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[AsyncIterator[Notice]]:
+    """Subscribe, for as long as the block lasts; the block gets an endless stream of notices.
+
+    Raises `redis.RedisError` (also from the stream) when Redis goes away; subscribe anew then.
+    """
+    client = redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=ANSWER_WITHIN, health_check_interval=10
+    )
+    try:
+        async with client.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(CHANNEL)
+
+            async def stream() -> AsyncIterator[Notice]:
+                async for message in channel.listen():
+                    yield msgspec.json.decode(message["data"], type=Notice)
+
+            yield stream()
+    finally:
+        await client.aclose()
