@@ -5,18 +5,41 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from runs.models import Run
 
 
 class ShareLinkQuerySet(models.QuerySet["ShareLink"]):
     def live(self, now: dt.datetime) -> Self:
-        """Links that still open."""
-        return self.filter(revoked_at=None, expires_at__gt=now)
+        """Links that still open. A disabled account takes its links with it."""
+        return self.filter(self._is_live(now))
+
+    def ended(self, now: dt.datetime) -> Self:
+        return self.exclude(self._is_live(now))
+
+    @staticmethod
+    def _is_live(now: dt.datetime) -> Q:
+        return Q(revoked_at=None, expires_at__gt=now, created_by__is_active=True)
+
+    def with_views(self) -> Self:
+        """Adds `view_count`, and `last_view_at` (None when nobody came)."""
+        views = ShareView.objects.filter(link=models.OuterRef("pk")).order_by()
+        counted = views.values("link").annotate(count=models.Count("pk")).values("count")
+        return self.annotate(
+            view_count=models.functions.Coalesce(models.Subquery(counted), 0),
+            last_view_at=models.Subquery(views.order_by("-at").values("at")[:1]),
+        )
 
 
 class ShareLink(models.Model):
     """A link to one run for somebody without an account. The token itself is never stored."""
+
+    class State(models.TextChoices):
+        LIVE = "live", "live"
+        REVOKED = "revoked", "revoked"
+        EXPIRED = "expired", "expired"
+        SUSPENDED = "suspended", "closed: its creator's account is disabled"
 
     DEFAULT_DAYS: ClassVar = 7
     LONGEST_DAYS: ClassVar = 30
@@ -44,8 +67,16 @@ class ShareLink(models.Model):
     def __str__(self) -> str:
         return f"link {self.pk} to {self.run}"
 
+    def state(self, now: dt.datetime) -> State:
+        """As `ShareLinkQuerySet.live`; reads `created_by`, so join it."""
+        if self.revoked_at is not None:
+            return self.State.REVOKED
+        if self.expires_at <= now:
+            return self.State.EXPIRED
+        return self.State.LIVE if self.created_by.is_active else self.State.SUSPENDED
+
     def is_live(self, now: dt.datetime) -> bool:
-        return self.revoked_at is None and now < self.expires_at
+        return self.state(now) == self.State.LIVE
 
 
 class ShareView(models.Model):
