@@ -1,7 +1,18 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, register_converter
+
+from dashboard.converters import RunIdConverter
+from dashboard.views.add import add
+from dashboard.views.overview import overview
+from dashboard.views.runs import runs
+
+register_converter(RunIdConverter, "run_id")
 
 urlpatterns = [
+    path("", overview, name="overview"),
+    # Words of the site come before `<run_id:...>`, which would take them for an id.
+    path("runs/", runs, name="runs"),
+    path("runs/add/", add, name="add-run"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,293 @@
+"""How values become words on a page: money, spans, times, sizes, counts, and the status mark.
+
+Absent, zero and empty are three things to a reader: a filter says "not reported" for None,
+and never turns it into a zero.
+"""
+
+import datetime as dt
+from typing import Any, NamedTuple
+
+from django import template
+from django.core.exceptions import ObjectDoesNotExist
+from django.template.defaultfilters import stringfilter
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from runs.models import Run
+
+register = template.Library()
+
+MICROS = 1_000_000  # in one dollar
+ABSENT = "not reported"
+MINUS = "\N{MINUS SIGN}"
+
+
+def _absent(word: str = ABSENT) -> SafeString:
+    return format_html('<span class="absent">{}</span>', word)
+
+
+# Money ---------------------------------------------------------------------------------------
+
+
+def money_text(micros: int | None, places: int = 4) -> str:
+    """Micro-dollars as dollars, rounded half up to `places`: 185_100 is "$0.1851".
+
+    Nothing is "$0.00"; something is never rounded away to zero: 3 is "$0.000003".
+    """
+    if micros is None:
+        return ABSENT
+    if micros == 0:
+        return "$0.00"
+    amount = abs(micros)
+    step = 10 ** (6 - places)
+    rounded = (amount + step // 2) // step * step
+    if rounded == 0:
+        rounded, places = amount, 6
+    dollars, rest = divmod(rounded, MICROS)
+    return f"{MINUS if micros < 0 else ''}${dollars:,}.{f'{rest:06}'[:places]}"
+
+
+@register.filter
+def money(micros: int | None, places: int = 4) -> SafeString:
+    """Micro-dollars as marked-up dollars, exact to the micro-dollar in the title."""
+    if micros is None:
+        return _absent()
+    return format_html(
+        '<data class="money" value="{}" title="{}, {} micro-dollars">{}</data>',
+        str(micros),
+        money_text(micros, 6),
+        f"{micros:,}".replace("-", MINUS),
+        money_text(micros, places),
+    )
+
+
+register.filter("money_text", money_text)
+
+
+# Spans of time -------------------------------------------------------------------------------
+
+
+def _clock(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@register.filter
+def duration_ms(ms: int | None) -> str:
+    """Milliseconds: "12 ms", "0.4 s", "22.7 s", "3:41", "1:02:07", "3 d 4 h"."""
+    if ms is None:
+        return ABSENT
+    if ms < 0:
+        return MINUS + duration_ms(-ms)
+    if ms == 0:
+        return "0 s"
+    if ms < 100:
+        return f"{ms} ms"
+    tenths = (ms + 50) // 100
+    if tenths < 600:
+        return f"{tenths // 10}.{tenths % 10} s"
+    return _clock((ms + 500) // 1000)
+
+
+@register.filter
+def duration(span: dt.timedelta | None) -> str:
+    """A timedelta: tenths below 10 s ("0.4 s"), whole seconds above ("47 s", "3:41")."""
+    if span is None:
+        return ABSENT
+    ms = span // dt.timedelta(milliseconds=1)
+    if abs(ms) < 9_950:
+        return duration_ms(ms)
+    sign, seconds = MINUS if ms < 0 else "", (abs(ms) + 500) // 1000
+    return sign + (f"{seconds} s" if seconds < 60 else _clock(seconds))
+
+
+# Moments -------------------------------------------------------------------------------------
+
+
+def ago_text(moment: dt.datetime, now: dt.datetime) -> str:
+    """How far `moment` is from `now`, in its largest unit: "just now", "3 min ago", "in 2 h"."""
+    seconds = round((now - moment).total_seconds())
+    distance = abs(seconds)
+    if distance < 5:
+        return "just now"
+    for unit, size, below in (
+        ("s", 1, 60),
+        ("min", 60, 3_600),
+        ("h", 3_600, 86_400),
+        ("days", 86_400, None),
+    ):
+        if below is None or distance < below:
+            number = distance // size
+            unit = "day" if (unit, number) == ("days", 1) else unit
+            break
+    return f"{number} {unit} ago" if seconds > 0 else f"in {number} {unit}"
+
+
+def exact_text(moment: dt.datetime) -> str:
+    """The moment in the site's time zone, to the second, with the zone's name."""
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def when_text(moment: dt.datetime, now: dt.datetime | None = None) -> str:
+    """As short as it can be told from `now`: "10:42:07" today, "23 Nov 10:42", "23 Nov 2025"."""
+    moment = timezone.localtime(moment)
+    if now is None:
+        return f"{moment:%Y-%m-%d %H:%M:%S}"
+    today = timezone.localtime(now)
+    if moment.date() == today.date():
+        return f"{moment:%H:%M:%S}"
+    if moment.year == today.year:
+        return f"{moment.day} {moment:%b %H:%M}"
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def _iso(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+@register.filter
+def when(moment: dt.datetime | None, now: dt.datetime | None = None) -> SafeString:
+    """A `<time>` in short; its title has the whole moment and, given `now`, the distance."""
+    if moment is None:
+        return _absent()
+    exact = exact_text(moment)
+    title = f"{exact}, {ago_text(moment, now)}" if now else exact
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        _iso(moment),
+        title,
+        when_text(moment, now),
+    )
+
+
+@register.filter
+def ago(moment: dt.datetime | None, now: dt.datetime | None = None) -> SafeString:
+    """A `<time>` that tells the distance from `now`; the script keeps it true while one looks."""
+    if moment is None:
+        return _absent("never")
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        _iso(moment),
+        exact_text(moment),
+        ago_text(moment, now or timezone.now()),
+    )
+
+
+@register.simple_tag
+def elapsed(run: Run, now: dt.datetime) -> SafeString:
+    """How long the run took, or has taken so far; while it runs the script counts on."""
+    span = run.elapsed(now)
+    if span is None:
+        return format_html(
+            '<span class="absent">{}</span>', "not started" if run.is_active else ""
+        )
+    if run.is_active and run.completed_at is None and run.started_at is not None:
+        return format_html(
+            '<span class="num" data-since="{}">{}</span>',
+            _iso(run.started_at),
+            duration(span),
+        )
+    return format_html('<span class="num">{}</span>', duration(span))
+
+
+# Sizes and counts ----------------------------------------------------------------------------
+
+
+@register.filter
+def size(octets: int | None) -> str:
+    """Bytes in decimal units: "0 B", "812 B", "18.4 kB", "4.0 MB"."""
+    if octets is None:
+        return ABSENT
+    if octets < 1000:
+        return f"{octets} B"
+    # In tenths, so that 999,950 is 1.0 MB and never 1000.0 kB.
+    for unit, factor in (("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)):
+        tenths = (octets * 10 + factor // 2) // factor
+        if tenths < 10_000 or unit == "GB":
+            break
+    return f"{tenths // 10:,}.{tenths % 10} {unit}"
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """A whole number with separators: "48,238"; None is "not reported"."""
+    return ABSENT if number is None else f"{number:,}".replace("-", MINUS)
+
+
+register.filter("tokens", count)
+
+
+@register.filter
+def reported(value: Any) -> Any:
+    """Any value; None as "not reported" and an empty text or list as "none"."""
+    if value is None:
+        return _absent()
+    if value in ("", [], {}):
+        return _absent("none")
+    return value
+
+
+@register.filter
+@stringfilter
+def opening(text: str, length: int = 160) -> str:
+    """The first words of a long text on one line, cut between words where that is near."""
+    line = " ".join(text[: length * 4].split())
+    if len(line) <= length and len(text) <= length * 4:
+        return line
+    head = line[:length]
+    cut = head.rfind(" ", length - 24)
+    return head[: cut if cut > 0 else length].rstrip() + "…"
+
+
+# Marks ---------------------------------------------------------------------------------------
+
+
+class StatusMark(NamedTuple):
+    """`name` picks icon and colour in partials/status.html; `word` is what the API said."""
+
+    name: str
+    word: str
+    note: str = ""
+
+
+def mark_of(status: str) -> StatusMark:
+    if status in Run.Status.values:
+        return StatusMark(status, status)
+    if not status:
+        return StatusMark("unknown", "no status yet")
+    return StatusMark("unknown", status, "unknown status")
+
+
+@register.inclusion_tag("partials/status.html")
+def status_mark(status: str) -> dict[str, Any]:
+    """The one place where a status has an icon, a colour and a word."""
+    return {"mark": mark_of(status)}
+
+
+@register.simple_tag
+def stall_of(run: Run, now: dt.datetime) -> Any:
+    """The `Stall` of a run that does not move as it should, or None. Load `poll` with the run."""
+    from runs import freshness
+
+    if not run.is_active:
+        return None
+    try:
+        return freshness.stall(run, run.poll, now)
+    except ObjectDoesNotExist:
+        return None
+
+
+@register.simple_tag(takes_context=True)
+def query_with(context: template.Context, **changes: Any) -> str:
+    """This page's query string with some names set, or dropped when set to None."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = str(value)
+    return "?" + query.urlencode()
