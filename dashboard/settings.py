@@ -150,7 +150,6 @@ STORAGES = {
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_THOUSAND_SEPARATOR = True
 
 # Accounts ------------------------------------------------------------------------------------
 
