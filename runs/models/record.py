@@ -168,7 +168,8 @@ class StepQuerySet(models.QuerySet["Step"]):
 
 
 class Step(models.Model):
-    """One entry of `steps`. `position` counts from 1 in the API's own order."""
+    """One entry of `steps`. `position` counts from 1 in the API's own order; a step that has
+    vanished keeps the last one it had."""
 
     class Type(models.TextChoices):
         OUTPUT = "output"
@@ -198,7 +199,11 @@ class Step(models.Model):
     class Meta:
         ordering = ("position",)
         constraints = (
-            models.UniqueConstraint(fields=["run", "position"], name="one_step_a_position"),
+            models.UniqueConstraint(
+                fields=["run", "position"],
+                condition=Q(vanished_at=None),
+                name="one_step_a_position",
+            ),
         )
         indexes = (
             models.Index(fields=["run", "changed_version"], name="live_changed_steps"),
@@ -240,12 +245,19 @@ class UsageEntry(models.Model):
     timestamp = models.DateTimeField(null=True)
     metadata = models.TextField(null=True, help_text="JSON text as sent; null if absent.")
     vanished_at = models.DateTimeField(null=True)
+    changed_version = models.PositiveBigIntegerField(
+        default=0, help_text="The run's version in which this entry came or last changed."
+    )
 
     class Meta:
         ordering = ("position",)
         verbose_name_plural = "usage entries"
         constraints = (
-            models.UniqueConstraint(fields=["run", "position"], name="one_entry_a_position"),
+            models.UniqueConstraint(
+                fields=["run", "position"],
+                condition=Q(vanished_at=None),
+                name="one_entry_a_position",
+            ),
         )
         indexes = (models.Index(fields=["entry_id"], name="admin_entry_id"),)
 
@@ -258,18 +270,19 @@ class UsageEntry(models.Model):
 
 
 class Revision(models.Model):
-    """What a step or an entry said before the API said otherwise. Never deleted.
+    """What a run, a step or an entry said before the API said otherwise. Never deleted.
 
-    A step that merely gains what it did not have (output, duration) leaves no revision.
+    What merely gains something it did not have (output, duration) leaves no revision.
     """
 
     class Of(models.TextChoices):
+        RUN = "run"
         STEP = "step"
         ENTRY = "entry"
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="revisions")
     of = models.CharField(max_length=8, choices=Of.choices)
-    position = models.PositiveIntegerField()
+    position = models.PositiveIntegerField(help_text="0 for the run itself.")
     replaced_version = models.PositiveBigIntegerField()
     replaced_at = models.DateTimeField()
     body = models.TextField(help_text="The earlier row as JSON.")

@@ -1,0 +1,120 @@
+"""The admin of the record: anybody with the permission reads it, nobody edits it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.options import ShowFacets
+from django.contrib.admin.utils import flatten_fieldsets
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from runs.admin.shown import ABSENT, told
+from runs.models import Run
+
+# All that a page about a step or a poll needs of its run; the other columns can hold megabytes.
+RUN_REST = tuple(
+    f"run__{field.attname}"
+    for field in Run._meta.concrete_fields
+    if field.name not in {"id", "run_id"}
+)
+
+
+class RecordAdmin(admin.ModelAdmin):
+    """Read-only for everyone, superusers included: people never write what the API said.
+
+    `heavy`: columns that lists neither show nor load. `sought_by`: lookups from the cheapest to
+    the dearest; the first one that finds anything answers the search.
+    """
+
+    heavy: ClassVar[tuple[str, ...]] = ()
+    sought_by: ClassVar[tuple[str, ...]] = ()
+    belongs_to_run = True
+
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    empty_value_display = ABSENT
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        queryset = super().get_queryset(request)
+        if self.belongs_to_run:
+            queryset = queryset.select_related("run").defer(*RUN_REST)
+        return queryset.defer(*self.heavy) if is_list(request) else queryset
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return self.sought_by  # only whether there are any: they make the search box appear
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().replace("\x00", "")
+        if not term:
+            return queryset, False
+        for lookup in self.sought_by[:-1]:
+            found = queryset.filter(**{lookup: term})
+            if found.exists():
+                return found, False
+        return queryset.filter(**{self.sought_by[-1]: term}), False
+
+
+def is_list(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and (match.url_name or "").endswith("_changelist")
+
+
+def one_of(title: str, name: str, choices: Iterable[tuple[str, str]]) -> type:
+    """A filter of the column `name` by known values; whatever else there is, is "other".
+
+    Django's own filter by all values would read the whole table to find them.
+    """
+    known = list(choices)
+
+    class OneOf(admin.SimpleListFilter):
+        parameter_name = name
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [*known, ("~", "other")]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            match self.value():
+                case None:
+                    return queryset
+                case "~":
+                    return queryset.exclude(**{f"{name}__in": [value for value, _ in known]})
+                case value:
+                    return queryset.filter(**{name: value})
+
+    OneOf.title = title  # type: ignore[assignment]
+    return OneOf
+
+
+def opening(name: str, label: str) -> Callable[[Any], str]:
+    """A column for the first words of a text, annotated as `name`."""
+
+    @admin.display(description=label)
+    def column(record: Model) -> str:
+        words = getattr(record, name)
+        return told(name, words if words is None else " ".join(words.split()))
+
+    column.__name__ = name
+    return column
+
+
+def page(record: Model, words: str) -> SafeString:
+    """A link to the record's page on the site."""
+    return format_html('<a href="{}">{}</a>', record.get_absolute_url(), words)  # type: ignore[attr-defined]

@@ -1,0 +1,100 @@
+"""How the admin shows what is stored: as it is, cut where long, and never as markup.
+
+Absent, zero and empty stay three things here too: "not reported", "0", "none".
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+MICROS = 1_000_000  # in one dollar
+LONG = 4_000  # characters that a page shows of one value
+ABSENT = "not reported"
+
+type Column = Callable[[Any], str]
+
+
+def dollars(micros: int) -> str:
+    """Exact to the micro-dollar, with at least two places: 185_100 is "$0.1851"."""
+    whole, rest = divmod(abs(micros), MICROS)
+    places = f"{rest:06}".rstrip("0").ljust(2, "0")
+    return f"{'\N{MINUS SIGN}' if micros < 0 else ''}${whole:,}.{places}"
+
+
+def moment(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def octets(number: int) -> str:
+    return f"{number:,} B" if number < 1_000 else f"{number / 1_000:,.1f} kB"
+
+
+def muted(word: str) -> SafeString:
+    return format_html('<span class="quiet">{}</span>', word)
+
+
+def cut(text: str, whole: int | None = None) -> SafeString:
+    """Text as a block; `whole` is the size in bytes of all of it, if `text` is only its head."""
+    shown = text[:LONG]
+    whole = len(text.encode("utf-8", "surrogatepass")) if whole is None else whole
+    block = format_html('<pre class="told">{}</pre>', shown)
+    if len(shown) == len(text) and whole <= len(text) * 4 and "\n" not in text[LONG:]:
+        if whole == len(text.encode("utf-8", "surrogatepass")):
+            return block
+    return format_html(
+        '{}<p class="quiet">cut: the first {} characters of {}</p>',
+        block,
+        f"{len(shown):,}",
+        octets(whole),
+    )
+
+
+def told(name: str, value: Any, absent: str = ABSENT) -> str:
+    """The value of the field `name`; its name tells the unit."""
+    match value:
+        case None:
+            return muted(absent)
+        case bool():
+            return "yes" if value else "no"
+        case int() if name.endswith("_micros"):
+            return dollars(value)
+        case int() if name.endswith("_ms"):
+            return f"{value:,} ms"
+        case int():
+            return f"{value:,}"
+        case dt.datetime():
+            return moment(value)
+        case "" | [] | {}:
+            return muted("none")
+        case list() | dict():
+            return cut(json.dumps(value, indent=1, ensure_ascii=False))
+        case str() if len(value) > 120 or "\n" in value:
+            return cut(value)
+    return str(value)
+
+
+def shown(name: str, label: str = "", absent: str = ABSENT) -> Column:
+    """A column, or a line of a page, for the field `name`."""
+
+    @admin.display(description=label or name.replace("_", " "), ordering=name)
+    def column(record: Model) -> str:
+        return told(name, getattr(record, name), absent)
+
+    column.__name__ = name  # the help text of the field comes by it
+    return column
+
+
+def lines(*names: str | Column, absent: str = ABSENT) -> list[Column]:
+    """`shown` for each name; columns stay what they are."""
+    return [shown(name, absent=absent) if isinstance(name, str) else name for name in names]
+
+
+def section(title: str, columns: Iterable[Column], **options: Any) -> tuple[str, dict[str, Any]]:
+    """One entry of `fieldsets`."""
+    return title, {"fields": tuple(columns), **options}

@@ -1,0 +1,205 @@
+"""The HTTP client of Case.dev: one a process, every answer bounded in time and in size."""
+
+import datetime as dt
+import json
+import re
+import time
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from django.conf import settings
+
+from runs.casedev.errors import (
+    CaseDevError,
+    Forbidden,
+    KeyRefused,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+)
+from runs.casedev.headers import retry_after
+
+DEADLINE = 30.0  # seconds for one whole answer; the poller's lease outlasts it
+BODY_CAP = 64 * 1024 * 1024  # bytes after decompression
+ERROR_BODY_CAP = 64 * 1024
+CONNECTIONS = 40
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+_READ = 10.0
+_CHUNK = 64 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A 2xx answer: its decompressed bytes and when the last of them came."""
+
+    body: bytes
+    received_at: dt.datetime
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` could be a run id at all; nothing else is ever put into a URL."""
+    return RUN_ID.fullmatch(text) is not None
+
+
+class Client:
+    """Thread-safe. Every method raises a `CaseDevError` unless the answer was 2xx and whole."""
+
+    def __init__(
+        self, base_url: str, key: str, *, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        headers["User-Agent"] = "runsheet"
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        self._has_way_in = bool(key) or httpx.URL(base_url).scheme == "http"
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=httpx.Timeout(_READ, connect=5.0),
+            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30.0),
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def details(self, run_id: str) -> Answer:
+        """`GET /agent/v1/run/{id}/details`: the full trace of one run."""
+        return self._get(f"/agent/v1/run/{_segment(run_id)}/details")
+
+    def runs(self, cursor: str = "", limit: int = 50) -> Answer:
+        """`GET /agent/v1/run`: one page of the organisation's runs, newest first."""
+        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        return self._get("/agent/v1/run", query)
+
+    def agents(self, cursor: str = "", limit: int = 250) -> Answer:
+        """`GET /agent/v1/agents`: one page of agents."""
+        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        return self._get("/agent/v1/agents", query)
+
+    def agent(self, agent_id: str) -> Answer:
+        """`GET /agent/v1/agents/{id}`."""
+        return self._get(f"/agent/v1/agents/{_segment(agent_id)}")
+
+    def _get(self, path: str, query: dict[str, str] | None = None) -> Answer:
+        if not self._has_way_in:
+            raise KeyRefused("CASEDEV_API_KEY is not set, so Case.dev cannot be asked.")
+        ends_at = time.monotonic() + DEADLINE
+        try:
+            with self._http.stream("GET", path, params=query) as response:
+                if response.is_success:
+                    body = b"".join(_bounded(response, BODY_CAP, ends_at))
+                    return Answer(body, dt.datetime.now(dt.UTC))
+                raise _refusal(response, ends_at)
+        except httpx.TimeoutException as error:
+            raise Unreachable("Case.dev did not answer in time.") from error
+        except httpx.RemoteProtocolError as error:
+            raise Unreachable("Case.dev broke off its answer.") from error
+        except httpx.TransportError as error:
+            raise Unreachable("Case.dev cannot be reached.") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise Unreachable(f"The request failed ({type(error).__name__}).") from error
+
+
+def _segment(identifier: str) -> str:
+    if not is_run_id(identifier):
+        raise ValueError("not an identifier of Case.dev")
+    return quote(identifier, safe="")
+
+
+def _bounded(response: httpx.Response, cap: int, ends_at: float) -> Iterator[bytes]:
+    """The decompressed body in pieces, never more than `cap` bytes of it in all.
+
+    httpx's own decoding would inflate a whole chunk before anyone could count it.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise Unreadable(f"Case.dev answered in the encoding {encoding[:20]!r}, which we refuse.")
+    inflater = zlib.decompressobj(31) if encoding == "gzip" else None
+    taken = 0
+    for chunk in response.iter_raw(_CHUNK):
+        if time.monotonic() > ends_at:
+            raise Unreachable(f"Case.dev took longer than {DEADLINE:.0f} s to answer.")
+        for piece in _inflate(inflater, chunk) if inflater else (chunk,):
+            taken += len(piece)
+            if taken > cap:
+                raise Unreadable(f"The answer is larger than {cap // 2**20} MB and was refused.")
+            yield piece
+    if inflater is not None and not inflater.eof:
+        raise Unreachable("Case.dev broke off its compressed answer.")
+
+
+def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    try:
+        while chunk:
+            yield inflater.decompress(chunk, _CHUNK)
+            chunk = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise Unreadable("The answer's compression is broken.") from error
+
+
+def _refusal(response: httpx.Response, ends_at: float) -> CaseDevError:
+    """The error that a non-2xx answer stands for, with the API's own words if it gave any."""
+    try:
+        body = b"".join(_bounded(response, ERROR_BODY_CAP, ends_at))
+    except CaseDevError:
+        body = b""
+    status = response.status_code
+    wait = retry_after(response.headers, dt.datetime.now(dt.UTC))
+    words = _words(body)
+    sentence = f"Case.dev answered {status}" + (f": {words}" if words else ".")
+    match status:
+        case 401:
+            return KeyRefused(sentence, retry_after=wait)
+        case 403:
+            return Forbidden(sentence, retry_after=wait)
+        case 404 | 410:
+            return NotFound(sentence, retry_after=wait)
+        case 429:
+            return RateLimited(sentence, retry_after=wait)
+        case 408 | 409 | 425:
+            return Unavailable(sentence, retry_after=wait)
+        case _ if status >= 500:
+            return Unavailable(sentence, retry_after=wait)
+        case _ if 300 <= status < 400:
+            return Rejected(f"Case.dev answered {status}, a redirect, which we do not follow.")
+        case _:
+            return Rejected(sentence, retry_after=wait)
+
+
+def _words(body: bytes) -> str:
+    """The message inside an error body: `error.message`, `error`, or `message`; else nothing."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    candidates = [
+        error.get("message") if isinstance(error, dict) else error,
+        answer.get("message") if isinstance(answer, dict) else None,
+    ]
+    said = next((text for text in candidates if isinstance(text, str) and text.strip()), "")
+    return _one_line(said)
+
+
+def _one_line(text: str) -> str:
+    """Fit for a log line: no line breaks or control characters, no key, at most 300 characters."""
+    if settings.CASEDEV_API_KEY:
+        text = text.replace(settings.CASEDEV_API_KEY, "***")
+    printable = "".join(c if c.isprintable() else " " for c in text[:1000])
+    return " ".join(printable.split())[:300]
+
+
+@lru_cache(maxsize=1)
+def client() -> Client:
+    """The process's one client, by the settings."""
+    return Client(settings.CASEDEV_BASE_URL, settings.CASEDEV_API_KEY)

@@ -1,0 +1,198 @@
+"""Bring a run's rows up to one answer of Case.dev. Call inside a transaction that holds its poll.
+
+What the API says now is what the rows say; what it said before and takes back is never lost: a
+value it withdraws stays and is flagged, a value it replaces is kept as a `Revision`, an item it
+drops is marked vanished. The same answer twice changes nothing.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import zlib
+from typing import Any
+
+import msgspec
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Count, Max, Q, Sum
+
+from runs import columns, items
+from runs.casedev.payloads import Details, Notes, Usage, read
+from runs.causes import failure_cause
+from runs.models import Payload, Revision, Run, Step
+
+# A value among these that changes after it was set is a contradiction in the record, so the
+# earlier one is kept. The others (tokens, logs, states) move as a run goes on.
+LASTING = (
+    "agent_id",
+    "prompt",
+    "guidance",
+    "output",
+    "summary",
+    "created_at",
+    "started_at",
+    "completed_at",
+    "summary_cost_micros",
+)
+# These may go back to null: they tell the present state of the sandbox.
+FLEETING = ("provider", "runtime_id", "runtime_state")
+CONTRADICTIONS_CAP = 100
+# While a run is active, a body is kept at most this many seconds after the last a megabyte.
+SECONDS_A_MEGABYTE = 20.0
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a sync did: the run's version after it, and whether that is a new one."""
+
+    version: int
+    is_new: bool
+
+
+def digest(body: bytes) -> bytes:
+    """What tells one body from another: 16 bytes."""
+    return hashlib.sha256(body).digest()[:16]
+
+
+def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
+    """Store the details `body` of `run`, read at `now`. Raises Unreadable, having written nothing.
+
+    `run` is changed in memory too.
+    """
+    notes: Notes = []
+    details = read(body, Details, notes)
+    sent = columns.of_run(details, notes)
+    payload = Payload.objects.filter(run=run, kind=Payload.Kind.GOOD).defer("body").first()
+    payload = payload or Payload(run=run, kind=Payload.Kind.GOOD, observed_at=now)
+    version = run.version + 1
+
+    steps = items.sync_steps(run, details.steps, payload, version, now, notes)
+    usage = details.usage or Usage()
+    entries = items.sync_entries(run, usage.entries, payload, version, now, notes)
+    fresh = _settled(run, sent, notes) | {"unreported": columns.unreported(details)}
+    if details.id and details.id != run.run_id:
+        notes.append(f"The answer calls itself {columns.shown_id(details.id)}.")
+    fresh["contradictions"] = _contradictions(run, notes, now)
+    fresh |= _counted_steps(run) if steps else {}
+    fresh |= _counted_entries(run) if entries else {}
+    fresh |= _derived(run, fresh)
+
+    changed = {name: value for name, value in fresh.items() if getattr(run, name) != value}
+    is_new = bool(changed) or steps or entries or run.version == 0
+    if is_new:
+        _keep_replaced(run, changed, version, now)
+        _write(run, changed | {"version": version, "changed_at": now})
+    _keep_body(payload, body, now, must=run.is_terminal, digests_changed=steps or entries)
+    return Change(run.version, is_new)
+
+
+def refuse(run: Run, body: bytes, error: str, now: dt.datetime) -> None:
+    """Keep the bytes of an answer that could not be read, and why."""
+    Payload.objects.update_or_create(
+        run=run,
+        kind=Payload.Kind.REFUSED,
+        defaults={
+            "body": zlib.compress(body, 1),
+            "size": len(body),
+            "observed_at": now,
+            "error": error,
+        },
+    )
+
+
+def _settled(run: Run, sent: columns.Columns, notes: Notes) -> columns.Columns:
+    """`sent`, but what the API withdrew stays as it was, and what ended stays ended."""
+    settled = dict(sent)
+    for name, value in sent.items():
+        stored = getattr(run, name)
+        if value is None and stored not in (None, "") and name not in FLEETING:
+            settled[name] = stored
+            notes.append(f"{name} is no longer reported; the last value is shown.")
+    if run.is_terminal and settled["status"] != run.status:
+        notes.append(f"Case.dev said {settled['status']} after {run.status}.")
+        settled["status"] = run.status
+    settled["status"] = settled["status"] or run.status
+    settled["prompt_is_cut"] = run.prompt_is_cut and sent["prompt"] is None
+    settled["listed_at"] = settled["created_at"] or run.listed_at
+    return settled
+
+
+def _contradictions(run: Run, notes: Notes, now: dt.datetime) -> list[dict[str, str]]:
+    """The run's list with those of `notes` that it does not hold yet."""
+    known = {item["text"] for item in run.contradictions}
+    fresh = [note for note in dict.fromkeys(notes) if note not in known]
+    added = [{"text": note, "at": now.isoformat(timespec="seconds")} for note in fresh]
+    return (run.contradictions + added)[:CONTRADICTIONS_CAP]
+
+
+def _counted_steps(run: Run) -> columns.Columns:
+    return run.steps.filter(vanished_at=None).aggregate(
+        step_count=Count("pk"),
+        tool_call_count=Count("pk", filter=Q(type=Step.Type.TOOL_CALL)),
+        last_step_at=Max("timestamp"),
+    )
+
+
+def _counted_entries(run: Run) -> columns.Columns:
+    return run.entries.filter(vanished_at=None).aggregate(
+        entry_count=Count("pk"), entries_cost_micros=Sum("cost_micros")
+    )
+
+
+def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
+    """Columns that follow from others."""
+    entries_cost = fresh.get("entries_cost_micros", run.entries_cost_micros)
+    summary_cost = fresh["summary_cost_micros"]
+    cause = ""
+    if fresh["status"] == Run.Status.FAILED:
+        cause = failure_cause(
+            fresh["issues"], fresh["runtime_state"], fresh["logs"], _last_words(run)
+        )
+    return {
+        "cost_micros": entries_cost if summary_cost is None else summary_cost,
+        "failure_cause": cause,
+    }
+
+
+def _last_words(run: Run) -> str | None:
+    """What the last step said or gave back."""
+    last = run.steps.filter(vanished_at=None).order_by("-position").first()
+    return (last.content or last.tool_output) if last else None
+
+
+def _keep_replaced(run: Run, changed: columns.Columns, version: int, now: dt.datetime) -> None:
+    """A revision of the lasting values that `changed` replaces, if it replaces any."""
+    replaced = {
+        name: getattr(run, name)
+        for name in LASTING
+        if name in changed and not items.is_gain(getattr(run, name), changed[name])
+    }
+    if run.prompt_is_cut:  # the list's cut prompt gives way to the whole one
+        replaced.pop("prompt", None)
+    if replaced:
+        Revision.objects.create(
+            run=run,
+            of=Revision.Of.RUN,
+            position=0,
+            replaced_version=version,
+            replaced_at=now,
+            body=json.dumps(replaced, cls=DjangoJSONEncoder, ensure_ascii=False),
+        )
+
+
+def _write(run: Run, changed: dict[str, Any]) -> None:
+    Run.objects.filter(pk=run.pk).update(**changed)
+    for name, value in changed.items():
+        setattr(run, name, value)
+
+
+def _keep_body(
+    payload: Payload, body: bytes, now: dt.datetime, *, must: bool, digests_changed: bool
+) -> None:
+    """Keep the body of an ended run always, of an active one as often as its size allows."""
+    age = (now - payload.observed_at).total_seconds()
+    if payload.pk is None or must or age >= len(body) / 2**20 * SECONDS_A_MEGABYTE:
+        payload.body = zlib.compress(body, 1)
+        payload.size = len(body)
+        payload.observed_at = now
+        payload.save()
+    elif digests_changed:
+        payload.save(update_fields=["step_digests", "entry_digests"])
