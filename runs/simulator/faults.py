@@ -249,9 +249,7 @@ class _Spoiler:
 
 
 def _takes_gzip(scope: Scope) -> bool:
-    return any(
-        name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"]
-    )
+    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
 
 
 def _malformed(body: bytes, form: str) -> bytes:

@@ -16,7 +16,12 @@ class LimitMiddleware:
     """Counts requests a minute. `refuse` answers those beyond the limit."""
 
     def __init__(
-        self, app: ASGIApp, clock: Clock, per_minute: int, enforce: bool, refuse: Callable[[], ASGIApp]
+        self,
+        app: ASGIApp,
+        clock: Clock,
+        per_minute: int,
+        enforce: bool,
+        refuse: Callable[[], ASGIApp],
     ) -> None:
         self._app = app
         self._clock = clock

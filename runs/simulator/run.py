@@ -247,13 +247,17 @@ class SimulatedRun:
 
     def _shown_status(self, now_ms: int) -> str:
         status = self.status(now_ms)
-        return "paused" if self.facts.variant.unknown == "status" and status == "running" else status
+        return (
+            "paused" if self.facts.variant.unknown == "status" and status == "running" else status
+        )
 
     def _runtime(self, now_ms: int) -> dict[str, Any]:
         status = self.status(now_ms)
         if self._bounds(now_ms)[0] is None:
             return {"provider": None, "runtimeId": None, "runtimeState": None}
-        state = {"running": "running", "completed": "ended", "failed": "error"}.get(status, "stopped")
+        state = {"running": "running", "completed": "ended", "failed": "error"}.get(
+            status, "stopped"
+        )
         provider = "daytona" if self.facts.seed % 3 else "vercel"
         if self.facts.variant.unknown == "values":
             provider = "modal"
@@ -302,7 +306,9 @@ class SimulatedRun:
             return charged
         return min(charged, len(self.timeline.entries) // 2) if variant.late_costs == "grow" else 0
 
-    def _usage(self, now_ms: int, seen: int, charged: int, entries: object) -> dict[str, Any] | None:
+    def _usage(
+        self, now_ms: int, seen: int, charged: int, entries: object
+    ) -> dict[str, Any] | None:
         facts, variant, line = self.facts, self.facts.variant, self.timeline
         status = self.status(now_ms)
         if self._bounds(now_ms)[0] is None:

@@ -67,8 +67,9 @@ class Timeline:
         )
         self.entry_ms = [self.wall(entry.at_ms) for entry in self.entries]
         self._totals = list(accumulate(self.entries, Totals.plus, initial=Totals()))
-        self._tool_calls = list(accumulate(m.part != "result" and m.step.type == "tool_call"
-                                           for m in self.moments))
+        self._tool_calls = list(
+            accumulate(m.part != "result" and m.step.type == "tool_call" for m in self.moments)
+        )
 
     def wall(self, at_ms: int) -> int:
         """Wall time of an offset from the start of the run."""
@@ -164,7 +165,9 @@ def shaped_output(text: Any, shape: str, parse: Callable[[str], Any]) -> Any:
 
 def _as_plain_text(value: Any, indent: str = "") -> str:
     if isinstance(value, dict):
-        rows = (f"{indent}{key}: {_as_plain_text(item, indent + '  ')}" for key, item in value.items())
+        rows = (
+            f"{indent}{key}: {_as_plain_text(item, indent + '  ')}" for key, item in value.items()
+        )
         return "\n" + "\n".join(rows) if indent else "\n".join(rows)
     if isinstance(value, list):
         return "".join(f"\n{indent}- {_as_plain_text(item, indent + '  ')}" for item in value)

@@ -30,12 +30,20 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="history, and new runs for ever")
         parser.add_argument("--state", type=Path, help="remember the runs in this file")
         parser.add_argument("--key", help="accept only this key (default: any sk_case_...)")
-        parser.add_argument("--variant", action="append", default=[], metavar="NAME",
-                            help="one of: " + ", ".join(sorted(NAMES)))
+        parser.add_argument(
+            "--variant",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="one of: " + ", ".join(sorted(NAMES)),
+        )
         parser.add_argument("--error-shape", choices=["a", "b", "c"], default="a")
         parser.add_argument("--enforce-rate-limit", type=int, metavar="PER_MINUTE")
-        parser.add_argument("--private-callbacks", action="store_true",
-                            help="allow plain http and private hosts as callback URLs")
+        parser.add_argument(
+            "--private-callbacks",
+            action="store_true",
+            help="allow plain http and private hosts as callback URLs",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = self._config(options)

@@ -33,7 +33,7 @@ CLAUSES: dict[str, list[str]] = {
         "PAID OR PAYABLE IN THE {months} MONTHS PRECEDING THE EVENT GIVING RISE TO THE CLAIM.",
         "Neither party shall be liable for indirect, incidental, special or consequential damages, "
         "including lost profits, even if advised of the possibility of such damages.",
-        "\"Excluded Claims\" means claims under Section {section} (Indemnification), breach of "
+        '"Excluded Claims" means claims under Section {section} (Indemnification), breach of '
         "Section {other} (Confidentiality), and liability that cannot be limited by law.",
     ],
     "term": [
@@ -84,9 +84,7 @@ def clause(rng: Random, topic: str) -> str:
     return clause_of(rng, rng.choice(CLAUSES[topic]))
 
 
-def passages(
-    rng: Random, topics: list[str], files: list[str], count: int
-) -> list[dict[str, Any]]:
+def passages(rng: Random, topics: list[str], files: list[str], count: int) -> list[dict[str, Any]]:
     """Search hits, best first, each with its file, page and score."""
     hits = []
     score = 0.93
@@ -110,8 +108,13 @@ def passages(
 
 def agreement(rng: Random, title: str, first: str, second: str, sections: list[str]) -> str:
     """The text of an agreement, with numbered sections on the given topics."""
-    lines = [title.upper(), "", f'This agreement is made between {first} and {second} (each a',
-             '"Party"), with effect from the date of the last signature below.', ""]
+    lines = [
+        title.upper(),
+        "",
+        f"This agreement is made between {first} and {second} (each a",
+        '"Party"), with effect from the date of the last signature below.',
+        "",
+    ]
     for number, topic in enumerate(sections, 1):
         lines.append(f"{number}. {topic.upper()}")
         for letter, text in enumerate(rng.sample(CLAUSES[topic], k=len(CLAUSES[topic])), 1):

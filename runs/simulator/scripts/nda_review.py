@@ -43,13 +43,19 @@ def find_documents(run: Recorder) -> None:
         the playbook, because the rating has to follow the company's positions, not mine.
         """
     )
-    run.bash("casedev vault list", {
-        "vaults": [
-            {"id": run.vault, "name": "Procurement: NDAs", "objectCount": 41},
-            {"id": run.new_id("vault", 8), "name": "Procurement: master agreements",
-             "objectCount": 118},
-        ]
-    })
+    run.bash(
+        "casedev vault list",
+        {
+            "vaults": [
+                {"id": run.vault, "name": "Procurement: NDAs", "objectCount": 41},
+                {
+                    "id": run.new_id("vault", 8),
+                    "name": "Procurement: master agreements",
+                    "objectCount": 118,
+                },
+            ]
+        },
+    )
     run.api("vault", "/vault", method="GET", cost_micros=100)
     run.wrong_flag(
         'casedev vault search --vault {vault} --q "indemnity liability cap"',
@@ -68,16 +74,29 @@ def find_documents(run: Recorder) -> None:
         "indemnity, liability cap, consequential damages",
         passages(run.rng, ["indemnification", "liability", "confidentiality"], [NDA, PLAYBOOK], 9),
     )
-    run.say("The vault holds version 3 of the Halvorsen NDA and the current playbook. "
-            "I will read both in full, starting with the NDA.")
+    run.say(
+        "The vault holds version 3 of the Halvorsen NDA and the current playbook. "
+        "I will read both in full, starting with the NDA."
+    )
 
 
 def read_and_compare(run: Recorder) -> None:
     run.download(run.scope[0], "halvorsen_nda_v3.txt", 48_213)
-    topics = ["confidentiality", "term", "indemnification", "liability", "assignment",
-              "governing law"]
-    text = agreement(run.rng, "Mutual Non-Disclosure Agreement",
-                     "Halvorsen Instruments AS", "Brightwater Controls, Inc.", topics)
+    topics = [
+        "confidentiality",
+        "term",
+        "indemnification",
+        "liability",
+        "assignment",
+        "governing law",
+    ]
+    text = agreement(
+        run.rng,
+        "Mutual Non-Disclosure Agreement",
+        "Halvorsen Instruments AS",
+        "Brightwater Controls, Inc.",
+        topics,
+    )
     run.read("/workspace/halvorsen_nda_v3.txt", text)
     run.think(
         """
@@ -90,14 +109,17 @@ def read_and_compare(run: Recorder) -> None:
         """
     )
     run.download(run.scope[1], "nda_playbook.txt", 22_940)
-    run.grep("Position [0-9]", [
-        "nda_playbook.txt:14: Position 1  Mutual obligations only. One-way NDAs go to Legal.",
-        "nda_playbook.txt:31: Position 2  Term: 2 years preferred, up to 5; trade secrets longer.",
-        "nda_playbook.txt:52: Position 3  Residuals: never for pricing or product roadmaps.",
-        "nda_playbook.txt:70: Position 4  No indemnity in an NDA. Damages at law are sufficient.",
-        "nda_playbook.txt:88: Position 5  No non-solicit. No exclusivity. No standstill.",
-        "nda_playbook.txt:103: Position 6  Law: Delaware or New York. Neutral venue acceptable.",
-    ])
+    run.grep(
+        "Position [0-9]",
+        [
+            "nda_playbook.txt:14: Position 1  Mutual obligations only. One-way NDAs go to Legal.",
+            "nda_playbook.txt:31: Position 2  Term: 2 years preferred, up to 5; trade secrets longer.",
+            "nda_playbook.txt:52: Position 3  Residuals: never for pricing or product roadmaps.",
+            "nda_playbook.txt:70: Position 4  No indemnity in an NDA. Damages at law are sufficient.",
+            "nda_playbook.txt:88: Position 5  No non-solicit. No exclusivity. No standstill.",
+            "nda_playbook.txt:103: Position 6  Law: Delaware or New York. Neutral venue acceptable.",
+        ],
+    )
     run.read("/workspace/nda_playbook.txt", PLAYBOOK_EXCERPT, offset=48)
 
 
@@ -113,13 +135,21 @@ def write_memo(run: Recorder) -> str:
     run.edit("/workspace/halvorsen_nda_memo.md", "within ten (10) days", "within thirty (30) days")
     memo = run.upload("halvorsen_nda_memo.md")
     run.api("vault", f"/vault/{run.vault}/objects/{memo}", method="GET", status=404)
-    run.bash(f"casedev vault:objects get --id {run.vault} --object-id {memo}",
-             "Error: 404 object not found (ingestion may still be running)\n\n(exit status 1)")
+    run.bash(
+        f"casedev vault:objects get --id {run.vault} --object-id {memo}",
+        "Error: 404 object not found (ingestion may still be running)\n\n(exit status 1)",
+    )
     run.wait(3)
-    run.bash(f"casedev vault:objects get --id {run.vault} --object-id {memo}", {
-        "id": memo, "filename": "halvorsen_nda_memo.md", "contentType": "text/markdown",
-        "sizeBytes": len(MEMO), "ingestionStatus": "completed",
-    })
+    run.bash(
+        f"casedev vault:objects get --id {run.vault} --object-id {memo}",
+        {
+            "id": memo,
+            "filename": "halvorsen_nda_memo.md",
+            "contentType": "text/markdown",
+            "sizeBytes": len(MEMO),
+            "ingestionStatus": "completed",
+        },
+    )
     run.api("vault", f"/vault/{run.vault}/objects/{memo}", method="GET", cost_micros=120)
     return memo
 
