@@ -1,6 +1,19 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as django_admin
 
 
 class DashboardConfig(AppConfig):
     name = "dashboard"
     verbose_name = "The site"
+
+    def ready(self) -> None:
+        from dashboard import logs
+
+        logs.install()
+
+
+class SiteAdminConfig(django_admin.AdminConfig):
+    """Django's admin, entered by the site's own login."""
+
+    default = False  # of this module, so that the app "dashboard" has one config to choose
+    default_site = "dashboard.admin_site.RunsheetAdminSite"

@@ -1,7 +1,7 @@
 """Settings of Runsheet. Every one that people set comes from the environment; README lists them."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.utils.csp import CSP
@@ -10,41 +10,37 @@ from dashboard import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DATA_DIR = Path(environment.text("RUNSHEET_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+DATA_DIR = environment.folder("RUNSHEET_DATA_DIR", BASE_DIR / "var")
 PORT = environment.number("PORT", 8000, 1, 65535)
 DEBUG = environment.flag("DEBUG", False)
-DATABASE_URL = environment.url(
-    "DATABASE_URL", "", {"postgres", "postgresql", "pgsql"}
-)
+DATABASE_URL = environment.database_url("DATABASE_URL")
 # One machine, everything started by `make run`; also true for commands typed beside it.
 EMBEDDED = environment.flag("RUNSHEET_EMBEDDED", not DATABASE_URL)
 
 # Case.dev ------------------------------------------------------------------------------------
 
 CASEDEV_API_KEY = environment.text("CASEDEV_API_KEY")
+CASEDEV_BASE_URL = environment.url("CASEDEV_BASE_URL", "", {"http", "https"})
+# `make run` without a key and without an address starts the simulator.
+CASEDEV_IS_SIMULATED = EMBEDDED and not CASEDEV_API_KEY and not CASEDEV_BASE_URL
 SIMULATOR_URL_FILE = DATA_DIR / "simulator.url"
 
-
-def _casedev_base_url() -> tuple[str, bool]:
-    """The API's base URL, and whether it is the simulator that `make run` started."""
-    address = environment.url("CASEDEV_BASE_URL", "", {"http", "https"})
-    if address:
-        if not (EMBEDDED and environment.is_loopback(address)) and not address.startswith("https:"):
-            environment.refuse(
-                "CASEDEV_BASE_URL must start with https:// (plain http is only for this machine, "
-                "under make run)."
-            )
-        return address, False
-    if not CASEDEV_API_KEY and EMBEDDED and SIMULATOR_URL_FILE.exists():
-        return SIMULATOR_URL_FILE.read_text(encoding="ascii").strip(), True
-    return "https://api.case.dev", False
-
-
-CASEDEV_BASE_URL, CASEDEV_IS_SIMULATED = _casedev_base_url()
-if CASEDEV_API_KEY and not CASEDEV_API_KEY.startswith("sk_case_"):
+on_this_machine = EMBEDDED and environment.is_loopback(CASEDEV_BASE_URL)
+if CASEDEV_BASE_URL.startswith("http:") and not on_this_machine:
+    environment.refuse(
+        "CASEDEV_BASE_URL must start with https:// (plain http is only for this machine, "
+        "under make run)."
+    )
+if "?" in CASEDEV_BASE_URL or "#" in CASEDEV_BASE_URL or "@" in CASEDEV_BASE_URL:
+    environment.refuse("CASEDEV_BASE_URL must be an address without user, ? and #.")
+if CASEDEV_API_KEY and not CASEDEV_API_KEY.startswith("sk_case_") and not on_this_machine:
     environment.refuse("CASEDEV_API_KEY must start with sk_case_.")
 if any(not "!" <= character <= "~" for character in CASEDEV_API_KEY):
     environment.refuse("CASEDEV_API_KEY holds a blank or a character that no key has.")
+if CASEDEV_IS_SIMULATED:
+    # While no simulator runs, a command typed by hand finds nobody, and not the real API.
+    CASEDEV_BASE_URL = environment.noted(SIMULATOR_URL_FILE, "http://127.0.0.1:1")
+CASEDEV_BASE_URL = CASEDEV_BASE_URL or "https://api.case.dev"
 
 # Database, Redis -----------------------------------------------------------------------------
 
@@ -52,11 +48,10 @@ if DATABASE_URL:
     DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}
 else:
     # Simulated runs never mix with real ones: each kind has its own file.
-    demo = not CASEDEV_API_KEY and not environment.text("CASEDEV_BASE_URL")
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / ("demo.sqlite3" if demo else "runsheet.sqlite3"),
+            "NAME": DATA_DIR / ("demo.sqlite3" if CASEDEV_IS_SIMULATED else "runsheet.sqlite3"),
             "OPTIONS": {
                 "timeout": 20,
                 # A deferred transaction that turns writer meets "database is locked" at once.
@@ -67,9 +62,11 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = environment.url(
-    "REDIS_URL", f"unix://{DATA_DIR / 'valkey.sock'}", {"redis", "rediss", "unix"}
-)
+REDIS_URL = environment.redis_url("REDIS_URL")
+VALKEY_IS_OURS = not REDIS_URL
+VALKEY_URL_FILE = DATA_DIR / "valkey.url"
+if VALKEY_IS_OURS:
+    REDIS_URL = environment.noted(VALKEY_URL_FILE, f"unix://{quote(str(DATA_DIR))}/valkey.sock")
 
 # Site ----------------------------------------------------------------------------------------
 
@@ -78,12 +75,13 @@ if not SECRET_KEY:
     if not EMBEDDED:
         environment.refuse("SECRET_KEY must be set when DATABASE_URL is (50 random characters).")
     SECRET_KEY = environment.kept_secret(DATA_DIR / "secret_key")
+if len(SECRET_KEY) < 32 and not EMBEDDED:
+    environment.refuse("SECRET_KEY is too short; take 50 random characters.")
 
-PUBLIC_URL = environment.url("PUBLIC_URL", "", {"http", "https"})
-ALLOWED_HOSTS = environment.names(
-    "ALLOWED_HOSTS",
-    [urlsplit(PUBLIC_URL).hostname or ""] if PUBLIC_URL else [],
-) + ["127.0.0.1", "localhost", "[::1]"]
+PUBLIC_URL = environment.origin("PUBLIC_URL")
+ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS") + ["127.0.0.1", "localhost", "[::1]"]
+if PUBLIC_URL:
+    ALLOWED_HOSTS.append(PUBLIC_URL.partition("://")[2].rpartition(":")[0] if urlsplit(PUBLIC_URL).port else PUBLIC_URL.partition("://")[2])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 REQUIRE_MFA = environment.flag("REQUIRE_MFA", not EMBEDDED)
 
@@ -93,7 +91,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "django_htmx",
-    "django.contrib.admin",
+    "dashboard.apps.SiteAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -103,6 +101,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dashboard.middleware.shared_headers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -39,20 +39,21 @@ def muted(word: str) -> SafeString:
     return format_html('<span class="quiet">{}</span>', word)
 
 
-def cut(text: str, whole: int | None = None) -> SafeString:
-    """Text as a block; `whole` is the size in bytes of all of it, if `text` is only its head."""
-    shown = text[:LONG]
-    whole = len(text.encode("utf-8", "surrogatepass")) if whole is None else whole
-    block = format_html('<pre class="told">{}</pre>', shown)
-    if len(shown) == len(text) and whole <= len(text) * 4 and "\n" not in text[LONG:]:
-        if whole == len(text.encode("utf-8", "surrogatepass")):
-            return block
-    return format_html(
-        '{}<p class="quiet">cut: the first {} characters of {}</p>',
-        block,
-        f"{len(shown):,}",
-        octets(whole),
-    )
+def cut(text: str) -> SafeString:
+    """Text as a block, cut where it is long."""
+    if len(text) <= LONG:
+        return block(text)
+    return head(text[:LONG], len(text.encode("utf-8", "surrogatepass")))
+
+
+def head(text: str, whole: int) -> SafeString:
+    """The beginning of something that is `whole` bytes long."""
+    note = f"cut: the first {len(text):,} characters of {octets(whole)}"
+    return format_html('{}<p class="quiet">{}</p>', block(text), note)
+
+
+def block(text: str) -> SafeString:
+    return format_html('<pre class="told">{}</pre>', text)
 
 
 def told(name: str, value: Any, absent: str = ABSENT) -> str:
@@ -90,11 +91,11 @@ def shown(name: str, label: str = "", absent: str = ABSENT) -> Column:
     return column
 
 
-def lines(*names: str | Column, absent: str = ABSENT) -> list[Column]:
-    """`shown` for each name; columns stay what they are."""
-    return [shown(name, absent=absent) if isinstance(name, str) else name for name in names]
+def lines(*names: str, absent: str = ABSENT) -> list[str | Column]:
+    """`shown` for each name."""
+    return [shown(name, absent=absent) for name in names]
 
 
-def section(title: str, columns: Iterable[Column], **options: Any) -> tuple[str, dict[str, Any]]:
+def section(title: str, columns: Iterable[str | Column], **options: Any) -> tuple[str, dict[str, Any]]:
     """One entry of `fieldsets`."""
     return title, {"fields": tuple(columns), **options}
