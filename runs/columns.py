@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from runs import text
 from runs.casedev.payloads import (
+    AgentPayload,
     Details,
     EntryPayload,
     FinalResponse,
@@ -177,3 +178,12 @@ def _json(raw: Raw) -> str | None:
 def shown_id(identifier: str) -> str:
     """An identifier that we did not expect, fit to be shown in a sentence."""
     return repr(text.fit(text.clean(identifier), 128))
+
+
+def of_agent(agent: AgentPayload) -> Columns:
+    notes: Notes = []
+    return {
+        "name": _short(agent.name, 500, "name", notes),
+        "description": _long(agent.description),
+        "model": _short(agent.model, 200, "model", notes),
+    }

@@ -5,6 +5,7 @@ database, and a run that nobody is known to watch is polled at its ordinary pace
 """
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -20,6 +21,9 @@ CHANNEL = "runsheet:changes"
 WATCHED_PREFIX = "runsheet:watched:"
 WATCHED_SECONDS = 15
 ANSWER_WITHIN = 2.0  # seconds; Redis is beside us, and nobody waits for a hint
+
+
+WORKER_KEY = "runsheet:worker"  # unix seconds of the last finished round of polls
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -48,12 +52,36 @@ def publish(notices: Iterable[Notice]) -> None:
         logger.warning("change notice not sent: %s", type(error).__name__)
 
 
-def watch(run: int) -> None:
-    """Mark the run as looked at for the next WATCHED_SECONDS; `poller.attend` calls it."""
+def publish_upstream() -> None:
+    """Tell every web process that Case.dev's own state changed."""
+    publish([Notice(run=0, version=0)])
+
+
+def watch(run: int) -> bool:
+    """Mark the run as looked at for the next WATCHED_SECONDS; whether nobody looked before."""
     try:
-        connection().set(f"{WATCHED_PREFIX}{run}", 1, ex=WATCHED_SECONDS)
+        before = connection().set(f"{WATCHED_PREFIX}{run}", 1, ex=WATCHED_SECONDS, get=True)
+        return before is None
     except redis.RedisError as error:
         logger.warning("watched mark not set: %s", type(error).__name__)
+        return False
+
+
+def beat() -> None:
+    """A worker finished a round, be there anything due or not: it is alive and hears."""
+    try:
+        connection().set(WORKER_KEY, int(time.time()))
+    except redis.RedisError as error:
+        logger.warning("worker heartbeat not set: %s", type(error).__name__)
+
+
+def last_beat() -> int | None:
+    """Unix seconds of the last round; None if there was none or Redis is away."""
+    try:
+        value = connection().get(WORKER_KEY)
+    except redis.RedisError:
+        return None
+    return int(value) if isinstance(value, bytes) else None
 
 
 def watched(runs: Iterable[int]) -> set[int]:

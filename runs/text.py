@@ -67,9 +67,7 @@ def repaired(body: bytes) -> bytes:
     Numbers keep their digits. Raises NotJSON for what is not JSON at all, or too deep to read.
     """
     try:
-        value = json.loads(
-            body, parse_constant=str, parse_float=Decimal, parse_int=Decimal
-        )
+        value = json.loads(body, parse_constant=str, parse_float=Decimal, parse_int=Decimal)
         return _encoder.encode(_clean_deep(value))
     except RecursionError as error:
         raise NotJSON("it is nested too deeply") from error

@@ -1,14 +1,14 @@
 """What can go wrong when asking Case.dev. Each error is an outcome that one `match` decides.
 
-    CaseDevError
-    ├── Unreachable     transient   no answer: connection, DNS, TLS, time ran out
-    ├── Unavailable     transient   answered 5xx, 408, 409 or 425
-    ├── RateLimited     transient   answered 429
-    ├── KeyRefused      permanent   answered 401, or there is no key: nothing will work
-    ├── Forbidden       permanent   answered 403: this run, or the key as a whole
-    ├── NotFound        permanent   answered 404 or 410
-    ├── Rejected        permanent   answered anything else that is not 2xx
-    └── Unreadable      the body    cut off, too large, wrongly encoded, or not the JSON we know
+CaseDevError
+├── Unreachable     transient   no answer: connection, DNS, TLS, time ran out
+├── Unavailable     transient   answered 5xx, 408, 409 or 425
+├── RateLimited     transient   answered 429
+├── KeyRefused      permanent   answered 401, or there is no key: nothing will work
+├── Forbidden       permanent   answered 403: this run, or the key as a whole
+├── NotFound        permanent   answered 404 or 410
+├── Rejected        permanent   answered anything else that is not 2xx
+└── Unreadable      the body    cut off, too large, wrongly encoded, or not the JSON we know
 """
 
 

@@ -47,7 +47,7 @@ def _date(value: str, now: dt.datetime) -> float | None:
 
 
 def _span(value: str) -> float | None:
-    """"45s", "1m30s", "200ms", or a bare number of seconds."""
+    """ "45s", "1m30s", "200ms", or a bare number of seconds."""
     parts = _SPAN.findall(value)
     if parts and "".join(number + unit for number, unit in parts) == value:
         return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)

@@ -180,9 +180,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 @cache
 def _members(kind: type[Struct]) -> dict[str, tuple[str, Any]]:
     """Wire name -> (attribute, type) of a struct."""
-    return {
-        field.encode_name: (field.name, field.type) for field in msgspec.structs.fields(kind)
-    }
+    return {field.encode_name: (field.name, field.type) for field in msgspec.structs.fields(kind)}
 
 
 def _read_leniently[T: Struct](raw: bytes | Raw, kind: type[T], path: str, notes: Notes) -> T:
@@ -212,8 +210,11 @@ def _take(raw: Raw, declared: Any, path: str, notes: Notes) -> Any:
         return _read_leniently(raw, core, path, notes)
     value = _COERCIONS[_shape(core)](bytes(raw))
     outcome = "could not be used" if value is None else "was taken as it makes sense"
-    _note(notes, f"{path} had an unexpected type ({bytes(raw)[:40].decode('utf-8', 'replace')}); "
-                 f"it {outcome}.")
+    _note(
+        notes,
+        f"{path} had an unexpected type ({bytes(raw)[:40].decode('utf-8', 'replace')}); "
+        f"it {outcome}.",
+    )
     return value
 
 

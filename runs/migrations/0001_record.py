@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
                 ('failure_cause', models.TextField(default='')),
                 ('listed_at', models.DateTimeField(help_text='created_at, or when we first saw the run.')),
                 ('unreported', models.JSONField(default=list, help_text='Reference fields whose key was absent from the last payload.')),
-                ('contradictions', models.JSONField(default=list, help_text='What the API said that cannot be: objects of code, text and at.')),
+                ('contradictions', models.JSONField(default=list, help_text='What the API said that cannot be: objects of text and at.')),
                 ('first_seen_at', models.DateTimeField()),
                 ('changed_at', models.DateTimeField()),
                 ('version', models.PositiveBigIntegerField(default=0, help_text='Rises with each change seen.')),

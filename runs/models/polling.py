@@ -15,6 +15,10 @@ class PollQuerySet(models.QuerySet["Poll"]):
             Q(leased_until=None) | Q(leased_until__lte=now), due_at__lte=now
         ).order_by("lane", "due_at")
 
+    def free(self, now: dt.datetime, run: int) -> Self:
+        """The poll of `run`, due or not, unless somebody holds it."""
+        return self.filter(Q(leased_until=None) | Q(leased_until__lte=now), pk=run)
+
     def late(self, now: dt.datetime, grace: dt.timedelta) -> Self:
         """Polls of active runs that should have happened more than `grace` ago."""
         return self.filter(lane=Poll.Lane.ACTIVE, due_at__lt=now - grace)

@@ -106,7 +106,7 @@ class Run(models.Model):
         default=list, help_text="Reference fields whose key was absent from the last payload."
     )
     contradictions = models.JSONField(
-        default=list, help_text="What the API said that cannot be: objects of code, text and at."
+        default=list, help_text="What the API said that cannot be: objects of text and at."
     )
     first_seen_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -313,9 +313,7 @@ class Payload(models.Model):
     entry_digests = models.BinaryField(default=bytes)
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["run", "kind"], name="one_payload_a_kind"),
-        )
+        constraints = (models.UniqueConstraint(fields=["run", "kind"], name="one_payload_a_kind"),)
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.run_id}"

@@ -1,0 +1,164 @@
+"""As of when, and why if late: the words under which the record is shown. All take one `now`.
+
+"Stalled" is our own label beside the API's status, never instead of it. Three clocks are kept
+apart: a queued run that nobody starts, a running one that gives no sign, and our own poller.
+"""
+
+import datetime as dt
+from enum import StrEnum
+
+import msgspec
+
+from runs import breaker, notices
+from runs.models import Discovery, Poll, Run, Upstream
+
+LATE_AFTER = dt.timedelta(seconds=15)  # three times the pace of a running run
+QUEUED_LONG = dt.timedelta(minutes=10)
+NO_STEP_LONG = dt.timedelta(minutes=10)
+SANDBOX_LIMIT = dt.timedelta(minutes=35)  # the documented 30 minutes, and some grace
+WORKER_SILENT = dt.timedelta(seconds=30)
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """How fresh one run is. `sentence` is complete without the two times."""
+
+    as_of: dt.datetime | None
+    next_at: dt.datetime | None
+    is_late: bool
+    sentence: str
+
+
+class StallCause(StrEnum):
+    QUEUED = "queued"
+    NO_STEP = "no-step"
+    PAST_LIMIT = "past-limit"
+
+
+class Stall(msgspec.Struct, frozen=True):
+    cause: StallCause
+    sentence: str
+
+
+class SiteFreshness(msgspec.Struct, frozen=True):
+    """How fresh all is. `state`: up, down, refused, or late when our own poller is."""
+
+    state: str
+    sentence: str
+    as_of: dt.datetime | None
+    late_runs: int
+    next_try_at: dt.datetime | None
+
+
+def of(poll: Poll | None, upstream: Upstream, now: dt.datetime) -> Freshness:
+    """How fresh the run of `poll` is."""
+    if poll is None:
+        return Freshness(None, None, True, "never fetched; it has no place in the schedule")
+    as_of = poll.last_ok_at
+    since = f"as of {_clock(as_of, now)}" if as_of else "not fetched yet"
+    if upstream.state == Upstream.State.REFUSED:
+        return Freshness(as_of, None, True, f"{since}; Case.dev refuses our key, polling stopped")
+    next_at = _next_at(poll, upstream)
+    if poll.quarantined_at:
+        return Freshness(as_of, next_at, True, f"{since}; its answers cannot be read")
+    if poll.failures:
+        return Freshness(
+            as_of, next_at, True, f"{since}; {poll.last_error} {_next_try(next_at, now)}"
+        )
+    if upstream.state == Upstream.State.DOWN and poll.due_at:
+        return Freshness(
+            as_of, next_at, True, f"{since}; {outage(upstream, now)} {_next_try(next_at, now)}"
+        )
+    if poll.due_at is None:
+        return Freshness(as_of, None, False, f"final, {since}")
+    if now - poll.due_at > LATE_AFTER:
+        late = _span(now - poll.due_at)
+        return Freshness(as_of, next_at, True, f"{since}; our own poller is {late} late")
+    return Freshness(as_of, next_at, False, f"{since}, {_next_in(next_at, now)}")
+
+
+def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:
+    """Why `run` looks stuck, if it does and our own sight of it is good."""
+    if poll is None or poll.failures or poll.last_ok_at is None:
+        return None
+    if run.status == Run.Status.QUEUED:
+        waiting = now - (run.created_at or run.first_seen_at)
+        if waiting > QUEUED_LONG:
+            return Stall(StallCause.QUEUED, f"queued for {_span(waiting)}, and nobody started it")
+    if run.status != Run.Status.RUNNING:
+        return None
+    if run.started_at and now - run.started_at > SANDBOX_LIMIT:
+        return Stall(
+            StallCause.PAST_LIMIT,
+            f"running for {_span(now - run.started_at)}; a sandbox ends after 30 minutes",
+        )
+    last_sign = run.last_step_at or run.started_at
+    if run.step_count and last_sign and now - last_sign > NO_STEP_LONG:
+        return Stall(StallCause.NO_STEP, f"no new step for {_span(now - last_sign)}")
+    return None
+
+
+def site(now: dt.datetime) -> SiteFreshness:
+    """How fresh the whole record is."""
+    upstream = breaker.upstream()
+    late = Poll.objects.late(now, LATE_AFTER).count()
+    as_of = upstream.last_ok_at
+    match upstream.state:
+        case Upstream.State.REFUSED:
+            sentence = f"Case.dev refuses our key, so polling has stopped: {upstream.last_error}"
+            return SiteFreshness("refused", sentence, as_of, late, None)
+        case Upstream.State.DOWN:
+            sentence = f"{outage(upstream, now)} {_next_try(upstream.probe_at, now)}"
+            return SiteFreshness("down", sentence, as_of, late, upstream.probe_at)
+    beat = notices.last_beat()
+    silent = beat is None or now.timestamp() - beat > WORKER_SILENT.total_seconds()
+    if silent and (as_of is None or now - as_of > WORKER_SILENT):
+        return SiteFreshness("late", "No worker has polled lately.", as_of, late, None)
+    if late:
+        sentence = f"{late} active {'run is' if late == 1 else 'runs are'} polled late."
+        return SiteFreshness("late", sentence, as_of, late, None)
+    discovered = Discovery.objects.filter(pk=Discovery.SOLE).first()
+    if discovered and discovered.failures:
+        sentence = f"The list of runs cannot be read: {discovered.last_error}"
+        return SiteFreshness("late", sentence, as_of, late, discovered.due_at)
+    sentence = f"as of {_clock(as_of, now)}" if as_of else "Waiting for the first answer."
+    return SiteFreshness("up", sentence, as_of, late, None)
+
+
+def outage(upstream: Upstream, now: dt.datetime) -> str:
+    """ "Case.dev has not answered since 10:40 (Case.dev answered 503.)"."""
+    since = f" since {_clock(upstream.since, now)}" if upstream.since else ""
+    return f"Case.dev is not answering{since} ({upstream.last_error.rstrip('.')})."
+
+
+def _next_at(poll: Poll, upstream: Upstream) -> dt.datetime | None:
+    if upstream.state == Upstream.State.DOWN and poll.due_at and upstream.probe_at:
+        return max(poll.due_at, upstream.probe_at)
+    return poll.due_at
+
+
+def _next_try(moment: dt.datetime | None, now: dt.datetime) -> str:
+    return f"Next try {_in(moment, now)}." if moment else ""
+
+
+def _next_in(moment: dt.datetime | None, now: dt.datetime) -> str:
+    return f"next {_in(moment, now)}" if moment else "no further poll"
+
+
+def _in(moment: dt.datetime, now: dt.datetime) -> str:
+    return "now" if moment <= now else f"in {_span(moment - now)}"
+
+
+def _clock(moment: dt.datetime, now: dt.datetime) -> str:
+    """A time of day, with the date in front when it is not today's (UTC)."""
+    day = "" if moment.date() == now.date() else f"{moment:%-d %b} "
+    return f"{day}{moment:%H:%M:%S}"
+
+
+def _span(span: dt.timedelta) -> str:
+    """ "12 s", "4 min", "3 h", "2 days"."""
+    seconds = max(int(span.total_seconds()), 0)
+    for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            count = seconds // length
+            return f"{count} days" if unit == "day" else f"{count} {unit}"
+    return f"{seconds or 1} s"

@@ -1,0 +1,32 @@
+"""Celery tasks: hints that it may be time to do something. Losing or repeating one is harmless."""
+
+import datetime as dt
+import logging
+
+from celery import shared_task
+from celery.signals import worker_ready
+
+from runs import breaker, discovery, poller
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="runs.poll_due")
+def poll_due() -> None:
+    """Poll what is due; wake another worker at once if there may be more."""
+    claimed = poller.poll_due()
+    if claimed >= poller.BATCH:
+        poll_due.apply_async(expires=5)
+
+
+@shared_task(name="runs.discover")
+def discover() -> None:
+    """Look for new runs if it is time to; go on at once while a walk is unfinished."""
+    if discovery.discover_due():
+        discover.apply_async(expires=5)
+
+
+@worker_ready.connect
+def try_refused_key_again(**_: object) -> None:
+    """A restart may have brought another key: what was refused gets one more chance."""
+    breaker.try_again(dt.datetime.now(dt.UTC))
