@@ -7,7 +7,7 @@ import msgspec
 
 from runs.simulator.clock import iso
 from runs.simulator.prices import DEFAULT_MODEL
-from runs.simulator.recorder import ID_ALPHABET
+from runs.simulator.recorder import ID_ALPHABET, prose
 
 ORGANISATION_SINCE_MS = 1_786_975_445_000  # 2026-08-17T14:04:05Z: before any simulated run
 _MS_A_DAY = 24 * 3600 * 1000
@@ -55,42 +55,80 @@ class Agent(msgspec.Struct, kw_only=True, rename="camel"):
 _STAFF: dict[str, tuple[str, str]] = {
     "Contract Reviewer": (
         "Reviews agreements against the playbook and proposes redlines.",
-        "You review commercial agreements for the in-house team. Compare each clause with the "
-        "playbook in the vault, rate the deviation, quote the clause and propose wording.",
+        prose(
+            """
+            You review commercial agreements for the in-house team. Compare each
+            clause with the playbook in the vault, rate the deviation, quote the
+            clause and propose wording.
+            """
+        ),
     ),
     "Deposition Summarizer": (
         "Page-line summaries, admissions and contradictions of testimony.",
-        "You summarise deposition transcripts. Cite page and line for every statement. Separate "
-        "admissions from characterisations and list contradictions between witnesses.",
+        prose(
+            """
+            You summarise deposition transcripts. Cite page and line for every
+            statement. Separate admissions from characterisations and list
+            contradictions between witnesses.
+            """
+        ),
     ),
     "Legal Researcher": (
         "Research memos with authorities that a person can check.",
-        "You research questions of law. State the question, the short answer and the analysis. "
-        "Cite only what you have opened, and say what you could not verify.",
+        prose(
+            """
+            You research questions of law. State the question, the short answer and
+            the analysis. Cite only what you have opened, and say what you could not
+            verify.
+            """
+        ),
     ),
     "Discovery Analyst": (
         "Privilege review, production checks and responses to requests.",
-        "You support discovery. Never disclose the content of a privileged document in an output; "
-        "describe it as a privilege log would.",
+        prose(
+            """
+            You support discovery. Never disclose the content of a privileged
+            document in an output; describe it as a privilege log would.
+            """
+        ),
     ),
     "Medical Chronologist": (
         "Orders medical records by date of service.",
-        "You build chronologies from medical records. One row a visit, with provider, complaint, "
-        "finding, treatment and the page it comes from. Do not diagnose.",
+        prose(
+            """
+            You build chronologies from medical records. One row a visit, with
+            provider, complaint, finding, treatment and the page it comes from. Do
+            not diagnose.
+            """
+        ),
     ),
     "Due Diligence Associate": (
         "Works through data rooms for transactions.",
-        "You work through data rooms. Track each request-list item, flag change-of-control and "
-        "assignment restrictions, and record what is missing.",
+        prose(
+            """
+            You work through data rooms. Track each request-list item, flag change-
+            of-control and assignment restrictions, and record what is missing.
+            """
+        ),
     ),
     "IP Docket Agent": (
         "Watches patent and trademark files.",
-        "You search patent and trademark records and prepare responses for attorney review.",
+        prose(
+            """
+            You search patent and trademark records and prepare responses for
+            attorney review.
+            """
+        ),
     ),
     "Litigation Support": (
         "Intake, deadlines, cite-checks and demand packages.",
-        "You prepare litigation documents for attorney review. Compute deadlines with the rule "
-        "that gives them and check each citation against its source.",
+        prose(
+            """
+            You prepare litigation documents for attorney review. Compute deadlines
+            with the rule that gives them and check each citation against its
+            source.
+            """
+        ),
     ),
 }
 

@@ -4,7 +4,7 @@ from random import Random
 from typing import Literal
 
 from runs.simulator.prices import DEFAULT_MODEL, llm_cost_micros
-from runs.simulator.recorder import ID_ALPHABET
+from runs.simulator.recorder import ID_ALPHABET, prose
 from runs.simulator.script import (
     LogLine,
     Performance,
@@ -18,11 +18,13 @@ NAME = "synthetic"
 DISTINCT_TEXTS = 97  # a prime, so that the texts do not fall into step with the step types
 STEPS_PER_ENTRY = 4
 _CYCLE: tuple[StepType, ...] = ("thinking", "tool_call", "tool_call", "output")
-_WORDS = (
-    "the parties shall indemnify defend and hold harmless from any claim arising out of "
-    "breach of confidentiality notwithstanding the foregoing limitation of liability provided "
-    "that notice is given within thirty days exhibit deponent stated record produced privileged"
-).split()
+_WORDS = prose(
+    """
+    the parties shall indemnify defend and hold harmless from any claim arising out of breach of
+    confidentiality notwithstanding the foregoing limitation of liability provided that notice is
+    given within thirty days exhibit deponent stated record produced privileged
+    """
+).split(" ")
 
 
 def _texts(rng: Random, size: int) -> list[str]:

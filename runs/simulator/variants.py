@@ -39,6 +39,7 @@ class Variant(
     unknown: Literal["none", "values", "status"] = "none"
 
 
+DOCUMENTED = Variant()
 DEFAULT = "default"  # the name that undoes all others
 NAMES: dict[str, dict[str, str]] = {
     "live": {"steps": "live"},
@@ -74,7 +75,7 @@ class VariantError(ValueError):
     """A variant that does not exist; the message says which and what there is."""
 
 
-def variant(value: object = None, base: Variant = Variant()) -> Variant:
+def variant(value: object = None, base: Variant = DOCUMENTED) -> Variant:
     """Read a variant given as one name, several names, a JSON object, or nothing (= `base`).
 
     Raises `VariantError` for unknown names, keys or values.

@@ -18,7 +18,7 @@ STATES_ITSELF = "Case.dev simulator on {where}, speed {speed:g}, seed {seed}{dem
 
 class Command(BaseCommand):
     help = "Serve a simulator of the Case.dev agent API with scripted runs. Needs no database."
-    requires_system_checks: list[str] = []  # type: ignore[assignment]
+    requires_system_checks = ()
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
