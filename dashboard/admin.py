@@ -35,11 +35,10 @@ class StateFilter(admin.SimpleListFilter):
 class ShareLinkAdmin(RecordAdmin):
     """Links are made on the site, where the token can be shown; here they are only revoked."""
 
-    heavy = ("token_digest",)
+    belongs_to_run = False
     sought_by = ("run__run_id", "created_by__username", "purpose__icontains")
     search_help_text = "A run id or a user name, whole, or words of the purpose."
     actions = ("revoke",)
-    list_select_related = ("created_by",)
     list_filter = (StateFilter, ("created_at", admin.DateFieldListFilter))
     list_display = (
         "__str__",
@@ -62,7 +61,7 @@ class ShareLinkAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         links: Any = super().get_queryset(request)
-        return links.select_related("created_by", "revoked_by").with_views()
+        return links.for_lists().with_views()
 
     @admin.display
     def state(self, link: ShareLink) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Left
 
 from runs.models import Run
 
@@ -22,12 +23,27 @@ class ShareLinkQuerySet(models.QuerySet["ShareLink"]):
     def _is_live(now: dt.datetime) -> Q:
         return Q(revoked_at=None, expires_at__gt=now, created_by__is_active=True)
 
+    def for_lists(self) -> Self:
+        """With the people's names and the first words of the prompt (`prompt_start`), and not
+        one of the columns of a run or a link that no list shows."""
+        people = [
+            f"{who}__{column}"
+            for who in ("created_by", "revoked_by")
+            for column in ("username", "first_name", "last_name", "is_active")
+        ]
+        own = ("purpose", "created_at", "expires_at", "revoked_at", "run__run_id")
+        return (
+            self.select_related("run", "created_by", "revoked_by")
+            .only(*own, *people)
+            .annotate(prompt_start=Left("run__prompt", 200))
+        )
+
     def with_views(self) -> Self:
         """Adds `view_count`, and `last_view_at` (None when nobody came)."""
         views = ShareView.objects.filter(link=models.OuterRef("pk")).order_by()
         counted = views.values("link").annotate(count=models.Count("pk")).values("count")
         return self.annotate(
-            view_count=models.functions.Coalesce(models.Subquery(counted), 0),
+            view_count=Coalesce(models.Subquery(counted), 0),
             last_view_at=models.Subquery(views.order_by("-at").values("at")[:1]),
         )
 

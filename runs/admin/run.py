@@ -54,7 +54,7 @@ class PollsRuns(RecordAdmin):
 
     def _poll(self, request: HttpRequest, runs: list[Run]) -> None:
         for run in runs:
-            self.message_user(request, f"{run.run_id}: {poller.poll_now(run)}")
+            self.message_user(request, poller.poll_now(run))
 
 
 @admin.register(Run)
