@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from runs import agents, breaker, columns, notices, poller, schedule
 from runs.casedev.client import Client, client, is_run_id
@@ -44,8 +44,12 @@ class _Turn(msgspec.Struct):
 def discover_due() -> bool:
     """Walk on if it is time to; whether the walk is unfinished and wants to go on at once."""
     now = _now()
+    Discovery.objects.get_or_create(pk=Discovery.SOLE)
+    # The allowance may be the one probe of an outage: it is not spent before the time has come.
+    if not _claimable(now).exists() or not breaker.allowance(now, 1):
+        return False
     held = _claim(now)
-    if held is None or not breaker.allowance(now, 1):
+    if held is None:
         return False
     try:
         unfinished = _walk(held, client())
@@ -57,13 +61,14 @@ def discover_due() -> bool:
     return unfinished
 
 
-def _claim(now: dt.datetime) -> Discovery | None:
-    Discovery.objects.get_or_create(pk=Discovery.SOLE)
+def _claimable(now: dt.datetime) -> QuerySet[Discovery]:
     free = Q(leased_until=None) | Q(leased_until__lte=now)
     due = Q(due_at=None) | Q(due_at__lte=now)
-    taken = Discovery.objects.filter(free, due, pk=Discovery.SOLE).update(
-        fence=F("fence") + 1, leased_until=now + LEASE
-    )
+    return Discovery.objects.filter(free, due, pk=Discovery.SOLE)
+
+
+def _claim(now: dt.datetime) -> Discovery | None:
+    taken = _claimable(now).update(fence=F("fence") + 1, leased_until=now + LEASE)
     return Discovery.objects.get(pk=Discovery.SOLE) if taken else None
 
 

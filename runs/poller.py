@@ -62,8 +62,6 @@ class Claim(msgspec.Struct, frozen=True):
 def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
     """Lease up to `most` due runs, or the run `only` whether due or not, if nobody holds it."""
     polls = Poll.objects.due(now + EARLY) if only is None else Poll.objects.free(now, only)
-    if not polls.exists():  # without a write lock, since this is the answer of most ticks
-        return []
     with transaction.atomic():
         leased = list(
             polls.select_for_update(skip_locked=True, of=("self",))
@@ -98,7 +96,9 @@ def poll_due(most: int = BATCH) -> int:
     A full batch means that more may be due.
     """
     now = _now()
-    allowed = breaker.allowance(now, most)
+    # The allowance may be the one probe of an outage: it is not spent on having nothing to ask.
+    is_any_due = Poll.objects.due(now + EARLY).exists()
+    allowed = breaker.allowance(now, most) if is_any_due else 0
     claims = claim(now, allowed) if allowed else []
     looked_at = notices.watched(held.run for held in claims)
     if len(claims) == 1:
