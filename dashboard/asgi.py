@@ -4,6 +4,8 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from dashboard.static import StaticFiles
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
-application = get_asgi_application()
+application = StaticFiles(get_asgi_application())

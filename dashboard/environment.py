@@ -5,6 +5,7 @@ a web server that starts with a half-understood setting is found out too late.
 """
 
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off"}
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+HOST = re.compile(r"\*|\.?[\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\]", re.ASCII)
 
 
 def refuse(sentence: str) -> NoReturn:
@@ -23,7 +25,7 @@ def refuse(sentence: str) -> NoReturn:
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable `name`, else the content of the file that `NAME_FILE` points to, else `default`."""
+    """The variable `name`, else what the file named by `NAME_FILE` holds, else `default`."""
     value = os.environ.get(name, "").strip()
     file_name = os.environ.get(f"{name}_FILE", "").strip()
     if value and file_name:
@@ -61,13 +63,25 @@ def number(name: str, default: int, low: int, high: int) -> int:
     return result
 
 
-def names(name: str, default: list[str]) -> list[str]:
-    """A comma-separated list."""
-    return [part.strip() for part in text(name).split(",") if part.strip()] or default
+def folder(name: str, default: Path) -> Path:
+    """An absolute path; whether it can be written is found out by whoever writes first."""
+    path = Path(text(name, str(default))).expanduser().resolve()
+    if path.exists() and not path.is_dir():
+        refuse(f"{name} is {str(path)!r}, which is not a folder.")
+    return path
+
+
+def hosts(name: str) -> list[str]:
+    """Host names separated by commas, as Django's ALLOWED_HOSTS takes them."""
+    found = [part.strip() for part in text(name).split(",") if part.strip()]
+    for part in found:
+        if not HOST.fullmatch(part):
+            refuse(f"{name} holds {part!r}, but must be host names separated by commas.")
+    return found
 
 
 def url(name: str, default: str, schemes: set[str]) -> str:
-    """A URL with one of `schemes` and a host (a path for unix sockets), without a trailing slash."""
+    """A URL with one of `schemes` and a host (unix: a path), without a trailing slash."""
     value = text(name, default)
     if not value:
         return value
@@ -77,15 +91,57 @@ def url(name: str, default: str, schemes: set[str]) -> str:
         _ = parts.port
     except ValueError:
         parts, has_place = urlsplit(""), False
-    if parts.scheme not in schemes or not has_place:
+    if parts.scheme not in schemes or not has_place or any(c.isspace() for c in value):
         # The value may carry a password, so the sentence does not repeat it.
-        refuse(f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}:// and a host.")
+        refuse(
+            f"{name} must be a URL that starts with {' or '.join(sorted(schemes))}:// and a host."
+        )
     return value.rstrip("/")
+
+
+def database_url(name: str) -> str:
+    """A PostgreSQL URL with a host and a database, or empty for SQLite in the data folder."""
+    value = url(name, "", {"postgres", "postgresql"})
+    if value and not urlsplit(value).path.strip("/"):
+        refuse(f"{name} names no database: it must end with / and the database's name.")
+    return value
+
+
+def redis_url(name: str) -> str:
+    """A Redis or Valkey URL; its path, if any, is the number of a database."""
+    value = url(name, "", {"redis", "rediss", "unix"})
+    number_of_database = urlsplit(value).path.strip("/")
+    if not value.startswith("unix:") and number_of_database and not number_of_database.isdecimal():
+        refuse(f"{name} must end with the number of a database, such as /0, or with the port.")
+    return value
+
+
+def origin(name: str) -> str:
+    """`https://host` or `https://host:port`: where people reach the site."""
+    value = url(name, "", {"http", "https"})
+    parts = urlsplit(value)
+    if value != f"{parts.scheme}://{parts.netloc}" and value:
+        refuse(f"{name} must be only scheme and host, such as https://runs.example.org.")
+    return value
+
+
+def host(address: str) -> str:
+    """The host of a URL as it stands in a Host header, without the port."""
+    name = urlsplit(address).hostname or ""
+    return f"[{name}]" if ":" in name else name
 
 
 def is_loopback(address: str) -> bool:
     """Whether the URL `address` points at this very machine."""
     return (urlsplit(address).hostname or "") in LOOPBACK
+
+
+def noted(path: Path, default: str) -> str:
+    """What `make run` noted in `path` for the processes beside it, else `default`."""
+    try:
+        return path.read_text(encoding="utf-8").strip() or default
+    except (OSError, UnicodeDecodeError):
+        return default
 
 
 def kept_secret(path: Path) -> str:

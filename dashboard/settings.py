@@ -1,7 +1,7 @@
 """Settings of Runsheet. Every one that people set comes from the environment; README lists them."""
 
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import dj_database_url
 from django.utils.csp import CSP
@@ -31,8 +31,8 @@ if CASEDEV_BASE_URL.startswith("http:") and not on_this_machine:
         "CASEDEV_BASE_URL must start with https:// (plain http is only for this machine, "
         "under make run)."
     )
-if "?" in CASEDEV_BASE_URL or "#" in CASEDEV_BASE_URL or "@" in CASEDEV_BASE_URL:
-    environment.refuse("CASEDEV_BASE_URL must be an address without user, ? and #.")
+if any(character in CASEDEV_BASE_URL for character in "?#@"):
+    environment.refuse("CASEDEV_BASE_URL must be an address without a user, ? or #.")
 if CASEDEV_API_KEY and not CASEDEV_API_KEY.startswith("sk_case_") and not on_this_machine:
     environment.refuse("CASEDEV_API_KEY must start with sk_case_.")
 if any(not "!" <= character <= "~" for character in CASEDEV_API_KEY):
@@ -40,6 +40,7 @@ if any(not "!" <= character <= "~" for character in CASEDEV_API_KEY):
 if CASEDEV_IS_SIMULATED:
     # While no simulator runs, a command typed by hand finds nobody, and not the real API.
     CASEDEV_BASE_URL = environment.noted(SIMULATOR_URL_FILE, "http://127.0.0.1:1")
+    CASEDEV_API_KEY = "sk_case_for_the_simulator"
 CASEDEV_BASE_URL = CASEDEV_BASE_URL or "https://api.case.dev"
 
 # Database, Redis -----------------------------------------------------------------------------
@@ -51,7 +52,9 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATA_DIR / ("demo.sqlite3" if CASEDEV_IS_SIMULATED else "runsheet.sqlite3"),
+            "NAME": str(
+                DATA_DIR / ("demo.sqlite3" if CASEDEV_IS_SIMULATED else "runsheet.sqlite3")
+            ),
             "OPTIONS": {
                 "timeout": 20,
                 # A deferred transaction that turns writer meets "database is locked" at once.
@@ -79,9 +82,9 @@ if len(SECRET_KEY) < 32 and not EMBEDDED:
     environment.refuse("SECRET_KEY is too short; take 50 random characters.")
 
 PUBLIC_URL = environment.origin("PUBLIC_URL")
-ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS") + ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = [*environment.hosts("ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 if PUBLIC_URL:
-    ALLOWED_HOSTS.append(PUBLIC_URL.partition("://")[2].rpartition(":")[0] if urlsplit(PUBLIC_URL).port else PUBLIC_URL.partition("://")[2])
+    ALLOWED_HOSTS.append(environment.host(PUBLIC_URL))
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 REQUIRE_MFA = environment.flag("REQUIRE_MFA", not EMBEDDED)
 
@@ -104,7 +107,6 @@ MIDDLEWARE = [
     "dashboard.middleware.shared_headers",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -145,6 +147,7 @@ STORAGES = {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
     },
 }
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -1,0 +1,91 @@
+"""Style sheets, scripts and pictures: collected under names that hold their hash, served for ever.
+
+WhiteNoise knows the files, their encodings and their caching. Its Django middleware is left out:
+it would force every request through a thread and block the event loop while it reads.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import StaticFile
+
+type Message = Mapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+# What WhiteNoise reads of a request, by the names that it knows.
+ASKED = {
+    b"accept-encoding": "HTTP_ACCEPT_ENCODING",
+    b"if-modified-since": "HTTP_IF_MODIFIED_SINCE",
+    b"if-none-match": "HTTP_IF_NONE_MATCH",
+    b"range": "HTTP_RANGE",
+}
+
+
+class StaticFiles:
+    """Answers what is below STATIC_URL by itself and passes everything else on."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.table = WhiteNoiseMiddleware()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (file := self._find(scope["path"])):
+            await self._answer(file, scope, send)
+        else:
+            await self.application(scope, receive, send)
+
+    def _find(self, path: str) -> StaticFile | None:
+        if not path.startswith(settings.STATIC_URL):
+            return None
+        return self.table.find_file(path) if settings.DEBUG else self.table.files.get(path)
+
+    async def _answer(self, file: StaticFile, scope: dict[str, Any], send: Send) -> None:
+        asked = {
+            ASKED[name]: value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name in ASKED
+        }
+        answer = file.get_response(scope["method"], asked)
+        body = b""
+        if answer.file is not None:
+            with answer.file:
+                body = answer.file.read()  # our own files, at most some 100 kB
+        headers = [*answer.headers, ("X-Content-Type-Options", "nosniff")]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": int(answer.status),
+                "headers": [(n.lower().encode(), v.encode("latin-1")) for n, v in headers],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+def collect() -> bool:
+    """Bring STATIC_ROOT up to date; False if nothing had changed since the last time."""
+    stamp = Path(f"{settings.STATIC_ROOT}.stamp")
+    print_now = _fingerprint()
+    if stamp.exists() and stamp.read_text() == print_now:
+        return False
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.write_text(print_now)
+    return True
+
+
+def _fingerprint() -> str:
+    """Names a state of all files that would be collected, without reading them."""
+    found = hashlib.sha256(f"{version('django')} {version('whitenoise')}".encode())
+    for finder in finders.get_finders():
+        for name, storage in sorted(finder.list(None), key=lambda pair: pair[0]):
+            facts = Path(storage.path(name)).stat()
+            found.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return found.hexdigest()
