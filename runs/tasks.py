@@ -27,6 +27,7 @@ def discover() -> None:
 
 
 @worker_ready.connect
-def try_refused_key_again(**_: object) -> None:
-    """A restart may have brought another key: what was refused gets one more chance."""
+def start_afresh(**_: object) -> None:
+    """A restart may have brought another key or network: nothing waits for an old failure."""
     breaker.try_again(dt.datetime.now(dt.UTC))
+    discovery.wake()
