@@ -7,10 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-try:
-    from runs import freshness
-except ImportError:  # until it is written
-    freshness = None
+from runs import freshness
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -19,5 +16,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "is_simulated": settings.CASEDEV_IS_SIMULATED,
         "now": now,
-        "site": SimpleLazyObject(lambda: freshness.site(now)) if freshness else None,
+        "site": SimpleLazyObject(lambda: freshness.site(now)),
     }

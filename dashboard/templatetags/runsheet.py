@@ -5,16 +5,17 @@ and never turns it into a zero.
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django import template
-from django.core.exceptions import ObjectDoesNotExist
-from django.template.defaultfilters import stringfilter
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from runs.models import Run
+from dashboard.rendering.text import visible_plain
+from runs import freshness
+from runs.models import Poll, Run
 
 register = template.Library()
 
@@ -180,19 +181,23 @@ def ago(moment: dt.datetime | None, now: dt.datetime | None = None) -> SafeStrin
 
 @register.simple_tag
 def elapsed(run: Run, now: dt.datetime) -> SafeString:
-    """How long the run took, or has taken so far; while it runs the script counts on."""
+    """How long the run took, or has taken so far; while it may go on the script counts on.
+
+    A run that nobody started yet shows how long it has waited, in a softer voice.
+    """
     span = run.elapsed(now)
-    if span is None:
+    if span is None and run.is_active:
+        waiting = max(now - run.listed_at, dt.timedelta(0))
         return format_html(
-            '<span class="absent">{}</span>', "not started" if run.is_active else ""
+            '<span class="num soft" title="Waiting to be started" data-since="{}">{}</span>',
+            _iso(run.listed_at),
+            duration(waiting),
         )
     if run.is_active and run.completed_at is None and run.started_at is not None:
         return format_html(
-            '<span class="num" data-since="{}">{}</span>',
-            _iso(run.started_at),
-            duration(span),
+            '<span class="num" data-since="{}">{}</span>', _iso(run.started_at), duration(span)
         )
-    return format_html('<span class="num">{}</span>', duration(span))
+    return _absent() if span is None else format_html('<span class="num">{}</span>', duration(span))
 
 
 # Sizes and counts ----------------------------------------------------------------------------
@@ -233,15 +238,22 @@ def reported(value: Any) -> Any:
 
 
 @register.filter
-@stringfilter
-def opening(text: str, length: int = 160) -> str:
-    """The first words of a long text on one line, cut between words where that is near."""
-    line = " ".join(text[: length * 4].split())
+def opening(text: str | None, length: int = 160) -> str:
+    """The first words of a long text on one line, hidden characters named, cut between words."""
+    if text is None:
+        return ABSENT
+    line = " ".join(visible_plain(text[: length * 4]).split())
     if len(line) <= length and len(text) <= length * 4:
         return line
     head = line[:length]
     cut = head.rfind(" ", length - 24)
     return head[: cut if cut > 0 else length].rstrip() + "…"
+
+
+@register.filter
+def at(mapping: Mapping[str, Any], key: str | None) -> Any:
+    """The value of `key` in a mapping, None if it has none."""
+    return mapping.get(key) if key is not None else None
 
 
 # Marks ---------------------------------------------------------------------------------------
@@ -269,25 +281,42 @@ def status_mark(status: str) -> dict[str, Any]:
     return {"mark": mark_of(status)}
 
 
-@register.simple_tag
-def stall_of(run: Run, now: dt.datetime) -> Any:
-    """The `Stall` of a run that does not move as it should, or None. Load `poll` with the run."""
-    from runs import freshness
+class Remark(NamedTuple):
+    """Our own word beside the provider's status, and the sentence that explains it."""
 
-    if not run.is_active:
-        return None
+    word: str
+    sentence: str
+
+
+@register.simple_tag
+def remark_on(run: Run, now: dt.datetime) -> Remark | None:
+    """What a reader must know before trusting the row: it stalled, or our sight of it is bad.
+
+    Load `poll` with the run, or each row costs a query.
+    """
     try:
-        return freshness.stall(run, run.poll, now)
-    except ObjectDoesNotExist:
+        poll = run.poll
+    except Poll.DoesNotExist:
         return None
+    if poll.quarantined_at:
+        return Remark("unreadable", f"Its answers cannot be read: {poll.last_error}")
+    if poll.failures:
+        seen = f"as of {exact_text(poll.last_ok_at)}" if poll.last_ok_at else "never fetched"
+        return Remark("behind", f"{seen}; {poll.last_error}")
+    stall = freshness.stall(run, poll, now)
+    return Remark("stalled", stall.sentence) if stall else None
 
 
 @register.simple_tag(takes_context=True)
-def query_with(context: template.Context, **changes: Any) -> str:
-    """This page's query string with some names set, or dropped when set to None."""
-    query = context["request"].GET.copy()
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = str(value)
-    return "?" + query.urlencode()
+def sort_head(context: template.Context, label: str, sort: str) -> SafeString:
+    """A column's head in the list of runs, which sorts by that column."""
+    asked = context["asked"]
+    is_sorted = asked.sort == sort
+    query = asked.query(sort="" if is_sorted else sort)
+    return format_html(
+        '<th scope="col" class="figure"{}><a href="{}"{}>{}</a></th>',
+        format_html(' aria-sort="descending"') if is_sorted else "",
+        f"?{query}" if query else context["request"].path,
+        format_html(' title="Back to the newest first"') if is_sorted else "",
+        label,
+    )

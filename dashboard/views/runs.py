@@ -1,10 +1,55 @@
-"""The list of runs."""
+"""The list of runs: `filters` reads the address, `rows` makes the lines."""
+
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from dashboard import filters
+from dashboard.facets import facets
+from dashboard.rows import for_rows, rows
+from runs.models import Run
+
+PAGE_LENGTH = 50
 
 
 @require_safe
+@never_cache
 def runs(request: HttpRequest) -> HttpResponse:
-    return render(request, "runs/list.html")
+    """The whole page; to a filter that changed (htmx), only the results and what was wrong."""
+    now = timezone.now()
+    asked = filters.read(request.GET, now)
+    found = filters.matching(asked)
+    page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
+    menus = facets(asked.agent, asked.model)
+    context = rows(page.runs, now, menus.agent_names) | {
+        "asked": asked,
+        "menus": menus,
+        "sorts": filters.SORTS,
+        "statuses": filters.STATUSES,
+        "periods": filters.PERIODS,
+        "total": filters.how_many(found),
+        "most_counted": filters.MOST_COUNTED,
+        "page_length": PAGE_LENGTH,
+        "next_query": asked.query(after=page.next) if page.next else "",
+        "first_query": asked.query(),
+    }
+    return _answer(request, context)
+
+
+def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    is_part = request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
+    if not is_part:
+        if not context["runs"]:
+            context["is_empty"] = not Run.objects.exists()
+        response = render(request, "runs/list.html", context)
+    else:
+        response = render(request, "runs/list.html#results", context | {"is_part": True})
+        query = context["asked"].query()
+        response["HX-Push-Url"] = f"{request.path}?{query}" if query else request.path
+    patch_vary_headers(response, ["HX-Request"])
+    return response

@@ -1,0 +1,286 @@
+"""The list's query: what the address asks for, and what of it cannot be.
+
+The address holds the whole view: `q`, `status` (several), `agent`, `model`, `from`, `to`, `sort`,
+`after`. A value that cannot be is told in words (`Asked.complaints`) and then ignored: an old
+bookmark or a slip of the pen shows a list, never an error page.
+
+The dates filter the time that the list is sorted by: ended, if sorted by end, started, if sorted
+by start, else created. Days have their borders in the site's time zone.
+"""
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from django.db.models import (
+    Case,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+from django.http import QueryDict
+from django.utils import timezone
+
+from dashboard.cursors import Cursor, CursorError, Order, Page
+from runs.models import Run
+
+LONGEST_SEARCH = 200
+MOST_COUNTED = 10_000
+OTHER = "other"  # the status filter's word for every status that the reference does not name
+STATUSES = (*Run.Status.values, OTHER)
+DAY = re.compile(r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})")
+
+
+class Sort(NamedTuple):
+    label: str
+    order: Order
+    time: str = "listed_at"  # what the dates filter
+
+    @property
+    def time_word(self) -> str:
+        return {"started_at": "Started", "completed_at": "Ended"}.get(self.time, "Created")
+
+
+ELAPSED = "elapsed_span"  # an annotation, see `page`
+SORTS = {
+    "newest": Sort("Newest", Order("listed_at", dt.datetime, may_be_absent=False)),
+    "oldest": Sort("Oldest", Order("listed_at", dt.datetime, False, may_be_absent=False)),
+    "started": Sort("Last started", Order("started_at", dt.datetime), time="started_at"),
+    "ended": Sort("Last ended", Order("completed_at", dt.datetime), time="completed_at"),
+    "longest": Sort("Longest", Order(ELAPSED, dt.timedelta)),
+    "steps": Sort("Most steps", Order("step_count", int, may_be_absent=False)),
+    "cost": Sort("Highest cost", Order("cost_micros", int)),
+}
+DEFAULT_SORT = "newest"
+
+
+class Period(NamedTuple):
+    label: str
+    words: str
+
+
+# Values of `from` that move with the clock, so that a bookmark of them stays true tomorrow.
+PERIODS = {
+    "today": Period("Today", "today"),
+    "24h": Period("24 h", "in the last 24 hours"),
+    "7d": Period("7 days", "in the last 7 days"),
+    "30d": Period("30 days", "in the last 30 days"),
+}
+
+
+def midnight(day: dt.date) -> dt.datetime:
+    """The day's first moment in the site's time zone."""
+    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+
+
+def period_start(name: str, now: dt.datetime) -> dt.datetime:
+    """`7d` and `30d` are whole days, today among them; `24h` is exactly that."""
+    if name == "24h":
+        return now - dt.timedelta(hours=24)
+    days = {"today": 1, "7d": 7, "30d": 30}[name]
+    return midnight(timezone.localdate(now) - dt.timedelta(days=days - 1))
+
+
+@dataclass(slots=True)
+class Asked:
+    """A checked query. `since` is included, `until` is not."""
+
+    q: str = ""
+    statuses: list[str] = field(default_factory=list)
+    agent: str = ""
+    model: str = ""
+    from_: str = ""
+    to: str = ""
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    sort: str = DEFAULT_SORT
+    after: Cursor | None = None
+    complaints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sorting(self) -> Sort:
+        return SORTS[self.sort]
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.q or self.statuses or self.agent or self.model or self.from_ or self.to)
+
+    @property
+    def has_more_filters(self) -> bool:
+        """Whether something is chosen that narrow screens fold away."""
+        return bool(self.agent or self.model or self.from_ or self.to or self.sort != DEFAULT_SORT)
+
+    @property
+    def period(self) -> str:
+        """The name of the moving period asked for, or ""."""
+        return self.from_ if self.from_ in PERIODS else ""
+
+    @property
+    def from_day(self) -> str:
+        return "" if self.period else self.from_
+
+    def query(self, *, after: Cursor | None = None, **changes: str) -> str:
+        """The shortest query string that asks the same, with some names changed; "" if none."""
+        query = QueryDict(mutable=True)
+        values: dict[str, str | list[str]] = {
+            "q": self.q,
+            "status": self.statuses,
+            "agent": self.agent,
+            "model": self.model,
+            "from": self.from_,
+            "to": self.to,
+            "sort": self.sort,
+        } | changes
+        if values["sort"] == DEFAULT_SORT:
+            values["sort"] = ""
+        for name, value in values.items():
+            if isinstance(value, list):
+                query.setlist(name, value)
+            elif value:
+                query[name] = value
+        if after is not None:
+            query["after"] = after.encode()
+        return query.urlencode()
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+def _last(query: QueryDict, name: str) -> str:
+    """The last non-empty value: the period and the date share the name `from`."""
+    values = [value.strip() for value in query.getlist(name)]
+    return next((value for value in reversed(values) if value), "")
+
+
+def _quoted(value: str) -> str:
+    return f"“{value if len(value) <= 40 else value[:40] + '…'}”"
+
+
+def _day(text: str) -> dt.date | None:
+    match = DAY.fullmatch(text)
+    try:
+        return dt.date(*map(int, match.groups())) if match else None
+    except ValueError:
+        return None
+
+
+def read(query: QueryDict, now: dt.datetime) -> Asked:
+    asked = Asked()
+    _read_words(query, asked)
+    _read_statuses(query, asked)
+    _read_dates(query, asked, now)
+    sort = _last(query, "sort") or DEFAULT_SORT
+    if sort in SORTS:
+        asked.sort = sort
+    else:
+        asked.complaints["sort"] = f"There is no order {_quoted(sort)}; the newest come first."
+    _read_cursor(query, asked)
+    return asked
+
+
+def _read_words(query: QueryDict, asked: Asked) -> None:
+    """Free text. No stored text holds NUL, and PostgreSQL refuses to look for it."""
+    q = _last(query, "q").replace("\0", "").strip()
+    if len(q) > LONGEST_SEARCH:
+        asked.complaints["q"] = f"Only the first {LONGEST_SEARCH} characters are searched for."
+        q = q[:LONGEST_SEARCH].rstrip()
+    asked.q = q
+    for name in ("agent", "model"):
+        value = _last(query, name)
+        if len(value) > 200 or "\0" in value:
+            asked.complaints[name] = f"No {name} has a name like {_quoted(value)}."
+        else:
+            setattr(asked, name, value)
+
+
+def _read_statuses(query: QueryDict, asked: Asked) -> None:
+    wanted = [value.strip() for value in query.getlist("status") if value.strip()]
+    unknown = [value for value in wanted if value not in STATUSES]
+    if unknown:
+        asked.complaints["status"] = f"There is no status {_quoted(unknown[0])}."
+    asked.statuses = [status for status in STATUSES if status in wanted]
+    if len(asked.statuses) == len(STATUSES):
+        asked.statuses = []
+
+
+def _read_dates(query: QueryDict, asked: Asked, now: dt.datetime) -> None:
+    first, last = _last(query, "from"), _last(query, "to")
+    if first in PERIODS:
+        asked.from_, asked.since = first, period_start(first, now)
+    elif day := _day(first):
+        asked.from_, asked.since = first, midnight(day)
+    elif first:
+        asked.complaints["from"] = f"{_quoted(first)} is no date; write it as 2026-11-24."
+    if day := _day(last):
+        until = midnight(day + dt.timedelta(days=1))
+        if asked.since and until <= asked.since:
+            asked.complaints["to"] = "The last day lies before the first, and was left out."
+        else:
+            asked.to, asked.until = last, until
+    elif last:
+        asked.complaints["to"] = f"{_quoted(last)} is no date; write it as 2026-11-24."
+
+
+def _read_cursor(query: QueryDict, asked: Asked) -> None:
+    text = _last(query, "after")
+    if not text:
+        return
+    try:
+        asked.after = asked.sorting.order.decode(text)
+    except CursorError:
+        asked.complaints["after"] = "The link to this page was damaged; the list starts at the top."
+
+
+# Asking the database -------------------------------------------------------------------------
+
+
+def elapsed_until(at: dt.datetime) -> Combinable:
+    """`Run.elapsed` as an expression: from start to end, or to `at` while the run is active."""
+    end = Case(
+        When(completed_at__isnull=False, then=F("completed_at")),
+        When(status__in=Run.TERMINAL, then=Value(None)),
+        default=Value(at),
+        output_field=DateTimeField(),
+    )
+    return ExpressionWrapper(end - F("started_at"), output_field=DurationField())
+
+
+def matching(asked: Asked) -> QuerySet[Run]:
+    """The runs asked for, in no order."""
+    runs = Run.objects.matching(asked.q) if asked.q else Run.objects.all()
+    if asked.statuses:
+        wanted = Q(status__in=[status for status in asked.statuses if status != OTHER])
+        if OTHER in asked.statuses:
+            wanted |= ~Q(status__in=Run.Status.values)
+        runs = runs.filter(wanted)
+    if asked.agent:
+        runs = runs.filter(agent_id=asked.agent)
+    if asked.model:
+        # The same expression as the index `list_by_model`.
+        runs = runs.alias(used=Coalesce("usage_model", "model")).filter(used=asked.model)
+    if asked.since:
+        runs = runs.filter(**{f"{asked.sorting.time}__gte": asked.since})
+    if asked.until:
+        runs = runs.filter(**{f"{asked.sorting.time}__lt": asked.until})
+    return runs.order_by()
+
+
+def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Page:
+    """The rows to show of those `matching`, in the order asked for."""
+    at = asked.after.at if asked.after else now
+    if asked.sorting.order.column == ELAPSED:
+        runs = runs.annotate(**{ELAPSED: elapsed_until(at)})
+    return asked.sorting.order.page(runs, asked.after, length, at)
+
+
+def how_many(runs: QuerySet[Run]) -> int:
+    """Exact up to MOST_COUNTED; one more says "more than that", whatever the true number."""
+    return runs[: MOST_COUNTED + 1].count()
