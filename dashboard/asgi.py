@@ -4,8 +4,9 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from dashboard.live.relay import Relay
 from dashboard.static import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
-application = StaticFiles(get_asgi_application())
+application = StaticFiles(Relay(get_asgi_application()))

@@ -67,6 +67,17 @@ def watch(run: int) -> bool:
         return False
 
 
+def keep_watching(runs: Iterable[int]) -> None:
+    """Renew the marks of runs that are still looked at."""
+    try:
+        with connection().pipeline(transaction=False) as pipe:
+            for run in runs:
+                pipe.set(f"{WATCHED_PREFIX}{run}", 1, ex=WATCHED_SECONDS)
+            pipe.execute()
+    except redis.RedisError as error:
+        logger.warning("watched marks not renewed: %s", type(error).__name__)
+
+
 def beat() -> None:
     """A worker finished a round, be there anything due or not: it is alive and hears."""
     try:

@@ -1,0 +1,202 @@
+"""What browsers hold open: the stream of one run's page, and the stream of a list of runs.
+
+A stream knows what its browser has and sends the difference whenever it is woken. Between two
+frames it holds no database connection, no thread and nothing of the request.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
+
+from dashboard.audience import Audience
+from dashboard.live import fragments, sse
+from dashboard.live.hub import Hub
+from dashboard.live.renderings import Key, Made
+from dashboard.live.viewers import Viewer
+from runs.models import Run
+
+LIST_PAUSE = 0.25  # seconds between two frames of one list: many runs move at once
+
+
+class Stream:
+    """What both kinds share: being woken, beating, and ending."""
+
+    __slots__ = ("beat_due", "end_reason", "hub", "site_number", "versions", "viewer", "wake")
+
+    is_page = False
+
+    def __init__(self, hub: Hub, viewer: Viewer, versions: dict[int, int]) -> None:
+        """`versions`: what the database had of the runs that the stream is about."""
+        self.hub, self.viewer, self.versions = hub, viewer, versions
+        self.wake = asyncio.Event()
+        self.beat_due = False
+        self.end_reason = ""
+        self.site_number = 0
+
+    async def frames(self) -> AsyncGenerator[bytes]:
+        self.hub.enter(self, self.versions)
+        try:
+            while not self.end_reason:
+                if frame := await self.news_or_end():
+                    yield frame
+                elif self.is_finished():
+                    yield sse.event("end", "over")
+                    return
+                elif not self.end_reason:
+                    await self.wake.wait()
+                    self.wake.clear()
+            if self.end_reason == "withdrawn":
+                yield sse.event("gone", self.end_reason)
+        finally:
+            self.hub.leave(self, self.versions)
+
+    def leave(self) -> None:
+        """The browser is gone."""
+        self.end_reason = "left"
+        self.wake.set()
+
+    def changed(self, run: int) -> None:
+        """Nothing to note: the stream compares versions."""
+
+    def is_finished(self) -> bool:
+        return False
+
+    async def news_or_end(self) -> bytes:
+        """All that the browser does not have yet. When that cannot be rendered the stream ends."""
+        try:
+            return await self.news() + await self.site() + self.beat()
+        except Exception:  # noqa: BLE001 - logged where it was rendered, not by every stream
+            self.end_reason = self.end_reason or "failed"
+            return b""
+
+    async def news(self) -> bytes:
+        raise NotImplementedError
+
+    async def site(self) -> bytes:
+        """How fresh the whole site is, if that is news; holders of a link are not told."""
+        if self.viewer.link_pk is not None or self.site_number == self.hub.site_number:
+            return b""
+        self.site_number = self.hub.site_number
+        return await self.piece("site", self.site_number)
+
+    def beat(self) -> bytes:
+        is_due, self.beat_due = self.beat_due, False
+        return sse.BEAT if is_due else b""
+
+    async def piece(self, *key: object) -> bytes:
+        rendering = await self.hub.renderings.get(key, self.render)
+        return rendering.frame if rendering else b""
+
+    async def render(self, keys: Sequence[Key]) -> Made:
+        return await self.hub.in_thread(fragments.render, keys)
+
+
+class RunStream(Stream):
+    """The stream of a page of one run."""
+
+    __slots__ = ("audience", "number", "remark", "run", "sent", "tab")
+
+    is_page = True
+
+    def __init__(
+        self, hub: Hub, viewer: Viewer, run: Run, since: int, tab: str, audience: Audience
+    ) -> None:
+        super().__init__(hub, viewer, {run.pk: run.version})
+        self.run, self.sent, self.tab, self.audience = run.pk, since, tab, audience
+        self.number = 0
+        self.remark: str | None = None
+
+    def is_finished(self) -> bool:
+        topic = self.hub.topics[self.run]
+        return topic.is_over and topic.version <= self.sent
+
+    async def news(self) -> bytes:
+        topic = self.hub.topics[self.run]
+        frame = await self.change(topic.version) if topic.version > self.sent else b""
+        if self.remark != topic.remark:
+            self.remark = topic.remark
+            frame += await self.piece("head", self.run, self.sent, topic.remark, self.audience)
+        if self.number != topic.number:
+            self.number = topic.number
+            frame += await self.piece("fresh", self.run, topic.number, self.audience)
+        return frame
+
+    async def change(self, target: int) -> bytes:
+        """From what the browser has to `target`, or further if the database already is."""
+        key = ("change", self.run, self.sent, target, self.tab, self.audience)
+        rendering = await self.hub.renderings.get(key, self.render)
+        if rendering is None:  # deleted by hand; nothing more can be said of it
+            self.end_reason = self.end_reason or "withdrawn"
+            return b""
+        self.hub.trust(self.run, target, rendering.version)
+        self.sent = rendering.version
+        return rendering.frame
+
+
+class Shown(NamedTuple):
+    """A row as a browser has it."""
+
+    version: int
+    remark: str = ""
+
+
+class ListStream(Stream):
+    """The stream of all rows on one page."""
+
+    __slots__ = ("dirty", "has_said_seen", "newest", "next_at", "seen_run", "shown")
+
+    def __init__(
+        self,
+        hub: Hub,
+        viewer: Viewer,
+        shown: dict[int, int],
+        versions: dict[int, int],
+        seen_run: int,
+    ) -> None:
+        """`shown`: the versions that the browser has, by key.
+
+        `seen_run` is the highest key of a run when the page was made; later ones are news.
+        """
+        super().__init__(hub, viewer, versions)
+        self.shown = {run: Shown(shown[run]) for run in versions}
+        self.dirty = set(versions)
+        self.seen_run = self.newest = seen_run
+        self.next_at = 0.0
+        self.has_said_seen = False
+
+    def changed(self, run: int) -> None:
+        self.dirty.add(run)
+
+    async def news(self) -> bytes:
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(self.next_at - now())
+        frame = self.seen() + await self.rows() + await self.arrivals()
+        if frame:
+            self.next_at = now() + LIST_PAUSE
+        return frame
+
+    def seen(self) -> bytes:
+        """What to ask with after a reconnect, so that arrivals go on being counted from here."""
+        is_said, self.has_said_seen = self.has_said_seen, True
+        return b"" if is_said else sse.event("seen", str(self.seen_run))
+
+    async def rows(self) -> bytes:
+        wanted: list[Key] = []
+        for run in self.dirty:
+            topic, shown = self.hub.topics[run], self.shown[run]
+            if topic.version > shown.version or topic.remark != shown.remark:
+                wanted.append(("row", run, topic.version, topic.remark))
+        self.dirty.clear()
+        if not wanted:
+            return b""
+        made = await self.hub.renderings.get_many(wanted, self.render)
+        for (_, run, target, remark), rendering in made.items():
+            self.hub.trust(run, target, rendering.version)
+            self.shown[run] = Shown(rendering.version, remark)
+        return b"".join(rendering.frame for rendering in made.values())
+
+    async def arrivals(self) -> bytes:
+        if self.hub.newest_run <= self.newest:
+            return b""
+        self.newest = self.hub.newest_run
+        return await self.piece("arrivals", self.seen_run, self.newest)

@@ -1,0 +1,159 @@
+"""The live addresses: an event stream for browsers that can have one, and a single answer with
+the same pieces for those that poll because a proxy between lets no stream through.
+"""
+
+import re
+from typing import NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import aget_object_or_404
+from django.views.decorators.http import require_GET
+
+from dashboard.audience import STAFF, Audience
+from dashboard.live import fragments, relay, sight, sse, viewers
+from dashboard.live.hub import Full, hub
+from dashboard.live.streams import ListStream, RunStream, Stream
+from dashboard.live.viewers import Viewer
+from runs import poller
+from runs.models import Run
+
+MOST_ROWS = 200
+LARGEST = 2**63 - 1
+
+# Of an answer to a poll: the version that the page has from now on, and the words "catch-up"
+# (fetch the steps anew) and "over" (ask no more), either or both.
+VERSION_HEADER, STATE_HEADER = "Runsheet-Version", "Runsheet-State"
+
+
+class Malformed(Exception):
+    """The address asks for what cannot be; the message is for people."""
+
+
+class AskedOfRun(NamedTuple):
+    since: int
+    tab: str
+
+
+class AskedOfList(NamedTuple):
+    shown: dict[int, int]  # versions by key
+    seen: int | None  # the highest key of a run that the page knew of
+
+
+@require_GET
+async def run_live(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    run = await aget_object_or_404(Run.objects.select_related("poll"), run_id=run_id)
+    return await answer_for_run(request, run, STAFF, viewers.signed_in(request))
+
+
+async def answer_for_run(
+    request: HttpRequest, run: Run, audience: Audience, viewer: Viewer
+) -> HttpResponseBase:
+    """The live answer for a page of `run`, whose right to see it has been checked.
+
+    `viewer` is checked again every few seconds while a stream is open.
+    """
+    try:
+        asked = _asked_of_run(request)
+    except Malformed as error:
+        return _refusal(error)
+    since = asked.since if asked.since <= run.version else 0  # an older backup is in use
+    await sync_to_async(poller.attend)(run)
+    if _wants_stream(request):
+        return _stream(request, RunStream(hub(), viewer, run, since, asked.tab, audience))
+    return await sync_to_async(_run_once)(run, since, asked.tab, audience)
+
+
+@require_GET
+async def runs_live(request: HttpRequest) -> HttpResponseBase:
+    try:
+        asked = _asked_of_list(request)
+    except Malformed as error:
+        return _refusal(error)
+    seen = asked.seen if asked.seen is not None else await sync_to_async(sight.newest_run)()
+    if not _wants_stream(request):
+        return await sync_to_async(_list_once)(asked.shown, seen)
+    versions = await sync_to_async(sight.versions)(asked.shown)
+    viewer = viewers.signed_in(request)
+    return _stream(request, ListStream(hub(), viewer, asked.shown, versions, seen))
+
+
+def _wants_stream(request: HttpRequest) -> bool:
+    return sse.CONTENT_TYPE in request.headers.get("Accept", "")
+
+
+def _stream(request: HttpRequest, stream: Stream) -> HttpResponseBase:
+    try:
+        stream.hub.check_room(stream.viewer)
+    except Full as error:
+        return _plain(str(error), status=503, headers={"Retry-After": "30"})
+    return relay.respond(request, stream)
+
+
+# Answers to polls ----------------------------------------------------------------------------
+
+
+def _run_once(run: Run, since: int, tab: str, audience: Audience) -> HttpResponse:
+    change = fragments.run_change(run.pk, since, tab, audience) if run.version > since else None
+    html = change.html if change else fragments.run_head(run.pk, audience)
+    html += fragments.run_freshness(run.pk, audience)
+    if audience.is_staff:
+        html += fragments.site_freshness()
+    state = "catch-up " * bool(change and change.is_catch_up) + "over" * sight.is_over(run)
+    return _pieces(html, {VERSION_HEADER: change.version if change else since, STATE_HEADER: state})
+
+
+def _list_once(shown: dict[int, int], seen: int) -> HttpResponse:
+    versions = sight.versions(shown)
+    changed = [run for run, version in versions.items() if version > shown[run]]
+    html = "".join(row for _, row in fragments.list_rows(changed)) + fragments.site_freshness()
+    if sight.newest_run() > seen:
+        html += fragments.arrivals(seen)
+    return _pieces(html, {VERSION_HEADER: seen})
+
+
+def _pieces(html: str, headers: dict[str, object]) -> HttpResponse:
+    return HttpResponse(html, headers={"Cache-Control": "no-store"} | headers)
+
+
+# What is asked -------------------------------------------------------------------------------
+
+
+def _asked_of_run(request: HttpRequest) -> AskedOfRun:
+    """A browser that reconnects by itself says what it had last in a header of its own."""
+    given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
+    tab = request.GET.get("tab", "timeline")
+    if tab not in fragments.TABS:
+        raise Malformed(f"tab must be one of {', '.join(fragments.TABS)}.")
+    return AskedOfRun(_number(given, "since"), tab)
+
+
+def _asked_of_list(request: HttpRequest) -> AskedOfList:
+    pairs = [pair for pair in request.GET.get("ids", "").split(",") if pair]
+    if len(pairs) > MOST_ROWS:
+        raise Malformed(f"ids must name at most {MOST_ROWS} runs.")
+    shown = {}
+    for pair in pairs:
+        run, colon, version = pair.partition(":")
+        if not colon:
+            raise Malformed("ids must be pairs of key and version, such as 17:3,18:1.")
+        shown[_number(run, "ids")] = _number(version, "ids")
+    seen = request.GET.get("seen")
+    return AskedOfList(shown, _number(seen, "seen") if seen is not None else None)
+
+
+def _number(text: str, name: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > LARGEST:
+        raise Malformed(f"{name} must hold whole numbers.")
+    return int(text)
+
+
+def _refusal(error: Malformed) -> HttpResponse:
+    return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
+
+
+def _plain(text: str, status: int, headers: dict[str, str]) -> HttpResponse:
+    return HttpResponse(
+        text, status=status, headers=headers, content_type="text/plain; charset=utf-8"
+    )
