@@ -39,6 +39,7 @@ class ShareLinkAdmin(RecordAdmin):
     sought_by = ("run__run_id", "created_by__username", "purpose__icontains")
     search_help_text = "A run id or a user name, whole, or words of the purpose."
     actions = ("revoke",)
+    ordering = ("-id",)
     list_filter = (StateFilter, ("created_at", admin.DateFieldListFilter))
     list_display = (
         "__str__",
@@ -53,9 +54,13 @@ class ShareLinkAdmin(RecordAdmin):
     fieldsets = (
         section(
             "The link",
-            ["run", *lines("purpose"), "created_by", *lines("created_at", "expires_at"), "state"],
+            "run",
+            lines("purpose"),
+            "created_by",
+            lines("created_at", "expires_at"),
+            "state",
         ),
-        section("Revoked", [*lines("revoked_at", absent="no"), "revoked_by"]),
+        section("Revoked", lines("revoked_at", absent="no"), "revoked_by"),
         section("Views", lines("view_count", "last_view_at", absent="none")),
     )
 
@@ -89,7 +94,7 @@ class ShareViewAdmin(RecordAdmin):
     ordering = ("-id",)
     list_filter = (("at", admin.DateFieldListFilter),)
     list_display = (shown("at"), "page", "link")
-    fieldsets = (section("The view", ["link", *lines("page", "at")]),)
+    fieldsets = (section("The view", "link", lines("page", "at")),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ShareView]:
         views: QuerySet[ShareView] = super().get_queryset(request)

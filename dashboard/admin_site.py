@@ -17,6 +17,7 @@ class RunsheetAdminSite(AdminSite):
     site_title = "Runsheet"
     site_header = "Runsheet administration"
     index_title = "The record, links and accounts"
+    enable_nav_sidebar = False  # the lists of the record need its width
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whoever has the role "admin" enters without a second switch to be set."""

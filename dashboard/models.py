@@ -55,7 +55,7 @@ class ShareLink(models.Model):
         LIVE = "live", "live"
         REVOKED = "revoked", "revoked"
         EXPIRED = "expired", "expired"
-        SUSPENDED = "suspended", "closed: its creator's account is disabled"
+        SUSPENDED = "suspended", "account disabled"
 
     DEFAULT_DAYS: ClassVar = 7
     LONGEST_DAYS: ClassVar = 30

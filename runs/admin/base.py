@@ -8,8 +8,6 @@ from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from runs.admin.shown import ABSENT, told
 from runs.models import Run
@@ -55,6 +53,12 @@ class RecordAdmin(admin.ModelAdmin):
         if self.belongs_to_run:
             queryset = queryset.select_related("run").defer(*RUN_REST)
         return queryset.defer(*self.heavy) if is_list(request) else queryset
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return self.sought_by  # only whether there are any: they make the search box appear
@@ -113,8 +117,3 @@ def opening(name: str, label: str) -> Callable[[Any], str]:
 
     column.__name__ = name
     return column
-
-
-def page(record: Model, words: str) -> SafeString:
-    """A link to the record's page on the site."""
-    return format_html('<a href="{}">{}</a>', record.get_absolute_url(), words)  # type: ignore[attr-defined]

@@ -40,7 +40,8 @@ class StepAdmin(RecordAdmin):
     fieldsets = (
         section(
             "The step",
-            ["run", *lines("position", "step_id", "type", "timestamp", "duration_ms", "tool_name")],
+            "run",
+            lines("position", "step_id", "type", "timestamp", "duration_ms", "tool_name"),
         ),
         section("What it holds", lines("content", "tool_input", "tool_output")),
         section("What we made of it", lines("changed_version", "vanished_at", absent="no")),
@@ -78,12 +79,17 @@ class UsageEntryAdmin(RecordAdmin):
     fieldsets = (
         section(
             "The entry",
-            ["run", *lines("position", "entry_id", "kind", "service", "endpoint", "method")]
-            + lines("status_code", "model", "prompt_tokens", "completion_tokens", "total_tokens")
-            + lines("cost_micros", "timestamp", "metadata")
-            + lines("vanished_at", absent="no"),
+            "run",
+            lines("position", "entry_id", "kind", "service", "endpoint", "method", "status_code"),
+            lines("model", "prompt_tokens", "completion_tokens", "total_tokens", "cost_micros"),
+            lines("timestamp", "metadata"),
+            lines("vanished_at", absent="no"),
         ),
     )
+
+
+    def view_on_site(self, entry: UsageEntry) -> str:
+        return reverse("run-cost", args=[entry.run.run_id])
 
 
 @admin.register(Revision)
@@ -97,7 +103,9 @@ class RevisionAdmin(RecordAdmin):
     fieldsets = (
         section(
             "What it said before",
-            ["run", "of", *lines("position", "replaced_version", "replaced_at", "body")],
+            "run",
+            "of",
+            lines("position", "replaced_version", "replaced_at", "body"),
         ),
     )
 
@@ -127,11 +135,18 @@ class PayloadAdmin(RecordAdmin):
     @admin.display
     def download(self, payload: Payload) -> SafeString:
         address = reverse("admin:runs_payload_download", args=[payload.pk])
-        return format_html('<a href="{}">all of it, as it came ({})</a>', address, octets(payload.size))
+        words = f"all of it, as it came ({octets(payload.size)})"
+        return format_html('<a href="{}">{}</a>', address, words)
 
     fieldsets = (
         section(
-            "The answer", ["run", "kind", *lines("observed_at", "error"), "bytes", "download", "begins"]
+            "The answer",
+            "run",
+            "kind",
+            lines("observed_at", "error"),
+            "bytes",
+            "download",
+            "begins",
         ),
     )
 

@@ -1,6 +1,6 @@
 """The schedule in the admin: polls, the state of Case.dev, the walk through its list."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -9,14 +9,14 @@ from django.http import HttpRequest
 from runs import poller
 from runs.admin.base import RecordAdmin
 from runs.admin.run import PollsRuns
-from runs.admin.shown import lines, section, shown
+from runs.admin.shown import lines, section, shown, told
 from runs.models import Discovery, Poll, Upstream
 
 
 class TroubleFilter(admin.SimpleListFilter):
     title = "trouble"
     parameter_name = "trouble"
-    KINDS = {
+    KINDS: ClassVar = {
         "quarantined": {"quarantined_at__isnull": False},
         "failing": {"quarantined_at": None, "failures__gt": 0},
         "none": {"quarantined_at": None, "failures": 0},
@@ -54,21 +54,25 @@ class PollAdmin(PollsRuns):
     fieldsets = (
         section(
             "The schedule",
-            ["run", "lane"]
-            + lines("due_at", absent="never again")
-            + lines("leased_until", "fence", "settle_polls", absent="no"),
+            "run",
+            "lane",
+            lines("due_at", absent="never again"),
+            lines("leased_until", "fence", "settle_polls", absent="no"),
         ),
         section(
             "How it goes",
-            lines("last_tried_at", "last_ok_at", "last_error_at", absent="never")
-            + lines("last_error", "failures", "sync_failures")
-            + lines("quarantined_at", absent="no"),
+            lines("last_tried_at", "last_ok_at", "last_error_at", absent="never"),
+            lines("last_error", "failures", "sync_failures"),
+            lines("quarantined_at", absent="no"),
         ),
     )
 
+    def view_on_site(self, poll: Poll) -> str:
+        return poll.run.get_absolute_url()
+
     @admin.display(description="last error")
     def error(self, poll: Poll) -> str:
-        return poll.last_error[:100]
+        return told("last_error", poll.last_error[:100])
 
     @admin.action(
         description="Lift quarantine",
@@ -90,7 +94,8 @@ class UpstreamAdmin(RecordAdmin):
     fieldsets = (
         section(
             "Case.dev",
-            ["state", *lines("since", "failures", "last_ok_at", "last_error", "probe_at", absent="–")],
+            "state",
+            lines("since", "failures", "last_ok_at", "last_error", "probe_at", absent="–"),
         ),
     )
 
@@ -102,7 +107,7 @@ class DiscoveryAdmin(RecordAdmin):
     fieldsets = (
         section(
             "The walk through the list of runs",
-            lines("due_at", "leased_until", "fence", "cursor", "walked_at", "found", absent="–")
-            + lines("failures", "last_ok_at", "last_error", absent="–"),
+            lines("due_at", "leased_until", "fence", "cursor", "walked_at", "found", absent="–"),
+            lines("failures", "last_ok_at", "last_error", absent="–"),
         ),
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from runs import poller
 from runs.admin.base import RecordAdmin, one_of, opening
-from runs.admin.shown import lines, section, shown
+from runs.admin.shown import lines, section, shown, told
 from runs.models import Agent, Run
 
 POLLED_AT_ONCE = 20
@@ -44,7 +44,8 @@ class PollsRuns(RecordAdmin):
         location=[admin.ActionLocation.CHANGE_LIST, admin.ActionLocation.CHANGE_FORM],
     )
     def poll_now(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
-        runs = list(Run.objects.filter(pk__in=queryset.order_by().values("pk")[: POLLED_AT_ONCE + 1]))
+        chosen = queryset.order_by().values("pk")[: POLLED_AT_ONCE + 1]
+        runs = list(Run.objects.filter(pk__in=chosen).only("run_id", "status"))
         if len(runs) > POLLED_AT_ONCE:
             words = f"Choose at most {POLLED_AT_ONCE} runs: each is asked for while you wait."
             self.message_user(request, words, messages.WARNING)
@@ -97,9 +98,9 @@ class RunAdmin(PollsRuns):
     fieldsets = (
         section(
             "The run",
-            lines("run_id", "agent_id", "status", "failure_cause")
-            + lines("created_at", "started_at", "completed_at")
-            + lines("workflow_id", "modal_sandbox_id", "provider", "runtime_id", "runtime_state"),
+            lines("run_id", "agent_id", "status", "failure_cause"),
+            lines("created_at", "started_at", "completed_at"),
+            lines("workflow_id", "modal_sandbox_id", "provider", "runtime_id", "runtime_state"),
         ),
         section("What was asked", lines("prompt", "prompt_is_cut", "guidance", "model")),
         section(
@@ -108,14 +109,14 @@ class RunAdmin(PollsRuns):
         ),
         section(
             "Usage",
-            lines("usage_model", "input_tokens", "output_tokens", "tool_calls", "duration_ms")
-            + lines("total_input_tokens", "total_output_tokens", "total_tokens")
-            + lines("summary_cost_micros", "entries_cost_micros", "cost_micros"),
+            lines("usage_model", "input_tokens", "output_tokens", "tool_calls", "duration_ms"),
+            lines("total_input_tokens", "total_output_tokens", "total_tokens"),
+            lines("summary_cost_micros", "entries_cost_micros", "cost_micros"),
         ),
         section(
             "What we made of it",
-            lines("step_count", "tool_call_count", "entry_count", "last_step_at", "listed_at")
-            + lines("first_seen_at", "changed_at", "version", "unreported", "contradictions"),
+            lines("step_count", "tool_call_count", "entry_count", "last_step_at", "listed_at"),
+            lines("first_seen_at", "changed_at", "version", "unreported", "contradictions"),
         ),
     )
 
@@ -142,7 +143,7 @@ class RunAdmin(PollsRuns):
     @admin.display
     def last_error(self, run: Run) -> str:
         poll = getattr(run, "poll", None)
-        return poll.last_error[:100] if poll else ""
+        return told("last_error", poll.last_error[:100] if poll else None, "no poll")
 
 
 @admin.register(Agent)

@@ -5,7 +5,7 @@ Absent, zero and empty stay three things here too: "not reported", "0", "none".
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -83,7 +83,9 @@ def told(name: str, value: Any, absent: str = ABSENT) -> str:
 def shown(name: str, label: str = "", absent: str = ABSENT) -> Column:
     """A column, or a line of a page, for the field `name`."""
 
-    @admin.display(description=label or name.replace("_", " "), ordering=name)
+    plain = name.removesuffix("_micros").removesuffix("_ms").replace("_", " ")
+
+    @admin.display(description=label or plain, ordering=name)
     def column(record: Model) -> str:
         return told(name, getattr(record, name), absent)
 
@@ -91,11 +93,14 @@ def shown(name: str, label: str = "", absent: str = ABSENT) -> Column:
     return column
 
 
-def lines(*names: str, absent: str = ABSENT) -> list[str | Column]:
+def lines(*names: str, absent: str = ABSENT) -> list[Column]:
     """`shown` for each name."""
     return [shown(name, absent=absent) for name in names]
 
 
-def section(title: str, columns: Iterable[str | Column], **options: Any) -> tuple[str, dict[str, Any]]:
-    """One entry of `fieldsets`."""
-    return title, {"fields": tuple(columns), **options}
+def section(title: str, *parts: str | list[Column]) -> tuple[str, dict[str, Any]]:
+    """One entry of `fieldsets`; a bare name is left to Django, which links foreign keys."""
+    fields: list[str | Column] = []
+    for part in parts:
+        fields += [part] if isinstance(part, str) else part
+    return title, {"fields": tuple(fields)}
