@@ -51,8 +51,9 @@ def hire(world: World, fields: dict[str, Any], *, ephemeral: bool = False) -> Ag
         model=optional_text(fields, "model") or DEFAULT_MODEL,
         sandbox=fields.get("sandbox"),
         ephemeral=ephemeral,
-        **{attribute: optional_texts(fields, name) for name, attribute in _LISTS.items()},
     )
+    for name, attribute in _LISTS.items():
+        setattr(agent, attribute, optional_texts(fields, name))
     world.agents[agent.id] = agent
     return agent
 

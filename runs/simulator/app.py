@@ -96,7 +96,7 @@ def create_app(
                 config.enforce_rate_limit,
                 too_many,
             ),
-            Middleware(FaultMiddleware, world.faults, config),
+            Middleware(FaultMiddleware, world.faults, lambda: config.error_shape),
             Middleware(AuthMiddleware, world),
         ],
         exception_handlers={ApiError: api_error, HTTPException: http_error, **REFUSALS},

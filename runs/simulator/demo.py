@@ -1,7 +1,7 @@
 """A world that looks lived in: two weeks of history, and always a few runs under way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -16,9 +16,12 @@ HISTORY_DAYS = 14
 HISTORY_RUNS = 60
 BUSINESS_HOURS_UTC = range(13, 23)  # nine to six on the East Coast, to five on the West
 WEEKEND_SHARE = 0.12
+OLD_SHAPE_SHARE = 0.08  # runs whose costs were never reported
 FEWEST_ACTIVE, MOST_ACTIVE = 4, 6
 PAUSE_S = (20.0, 45.0)  # between two starts while enough runs are active
 HURRY_S = (2.0, 6.0)  # while too few are
+START_DELAY_S = (1.0, 5.0)  # from created to started (API facts, lifecycle: timings in docs)
+RECENT_RUNS = 100  # more than can start within the longest run
 STALLED_SCRIPT, QUEUED_SCRIPT = "privilege_log_stalled", "subpoena_intake"
 STALLED_SINCE_S, STALLED_UNTIL_S = 26 * 60, 2 * 3600
 QUEUED_SINCE_S = 47 * 60
@@ -63,19 +66,23 @@ def furnish(world: World) -> None:
         make(name, created_ms=created_ms)
 
 
-def pick(rng: Random) -> Script:
-    """A script for a new run; heavier ones come more often."""
-    ordinary = [script for script in SCRIPTS.values() if script.demo_weight]
+def pick(rng: Random, avoid: Collection[str] = ()) -> Script:
+    """A script for a new run, none of those under way; heavier ones come more often."""
+    ordinary = [
+        script for script in SCRIPTS.values() if script.demo_weight and script.name not in avoid
+    ]
     return rng.choices(ordinary, [script.demo_weight for script in ordinary])[0]
 
 
 def active(world: World) -> list[SimulatedRun]:
-    """Runs that move: running, and not the one that is there to be stalled."""
+    """Runs that move: started and not ended, without the one that is there to be stalled."""
     now_ms = world.now_ms()
     return [
         run
-        for run in world.runs()[-50:]
-        if run.status(now_ms) == "running" and run.facts.script != STALLED_SCRIPT
+        for run in world.runs()[-RECENT_RUNS:]
+        if run.facts.started_ms is not None
+        and not run.ended(now_ms)
+        and run.facts.script != STALLED_SCRIPT
     ]
 
 
@@ -107,26 +114,28 @@ def _history_ms(rng: Random, now_ms: int) -> list[int]:
 
 
 def _past_run(world: World, rng: Random, created_ms: int) -> None:
-    run = world.create(pick(rng).name, created_ms=created_ms)
+    old = rng.random() < OLD_SHAPE_SHARE
+    run = world.create(pick(rng).name, created_ms=created_ms, variant="oldest" if old else None)
     chance = rng.random()
     if chance < 0.04:  # somebody thought better of it before it began
-        run.facts.cancelled_ms = created_ms + rng.randrange(20_000, 400_000)
+        world.cancel(run, created_ms + rng.randrange(20_000, 400_000))
         return
     world.execute(run, created_ms + rng.randrange(900, 6_000))
     if chance < 0.1:
         played_ms = run.facts.length_ms * rng.uniform(0.2, 0.8) / run.facts.speed
-        run.facts.cancelled_ms = (run.facts.started_ms or created_ms) + round(played_ms)
-        run.changed()
+        world.cancel(run, (run.facts.started_ms or created_ms) + round(played_ms))
 
 
 async def _direct(world: World) -> None:
     rng = Random(f"demo:{world.config.seed}:{len(world.runs())}")
     while True:
-        running = len(active(world))
-        if running < MOST_ACTIVE:
-            world.start(pick(rng).name)
+        under_way = active(world)
+        if len(under_way) < MOST_ACTIVE:
+            run = world.create(pick(rng, {run.facts.script for run in under_way}).name)
+            delay_ms = rng.uniform(*START_DELAY_S) * 1000 / _speed(world)
+            world.execute(run, run.facts.created_ms + round(delay_ms))
         _renew_stalled(world)
-        await _sleep(world, next_pause_s(rng, running + 1) / _speed(world))
+        await _sleep(world, next_pause_s(rng, len(under_way) + 1) / _speed(world))
 
 
 def _renew_stalled(world: World) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import email.utils
 import time
 import zlib
+from collections.abc import Callable
 from fnmatch import fnmatch
 from random import Random
 from typing import Any, Literal
@@ -132,10 +133,10 @@ class FaultBook:
 
 
 class FaultMiddleware:
-    def __init__(self, app: ASGIApp, book: FaultBook, error_shape: "ErrorShapeSource") -> None:
+    def __init__(self, app: ASGIApp, book: FaultBook, default_shape: Callable[[], Shape]) -> None:
         self._app = app
         self._book = book
-        self._error_shape = error_shape
+        self._default_shape = default_shape
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = self._fault(scope)
@@ -144,7 +145,7 @@ class FaultMiddleware:
         elif fault.kind == "status":
             if fault.delay:
                 await asyncio.sleep(fault.delay)
-            await _send_error(fault, self._error_shape.error_shape, send)
+            await _send_error(fault, self._default_shape(), send)
         else:
             await _Spoiler(self._app, fault)(scope, receive, send)
 
@@ -153,12 +154,6 @@ class FaultMiddleware:
             return None
         route, run_id = route_of(scope["method"], scope["path"])
         return self._book.strike(route, scope["path"], run_id)
-
-
-class ErrorShapeSource:
-    """Whoever knows which shape of errors is switched on (the world's config)."""
-
-    error_shape: Shape
 
 
 async def _send_error(fault: Fault, default: Shape, send: Send) -> None:
@@ -229,7 +224,7 @@ class _Spoiler:
                 chunk = body[begin : begin + fault.chunk_bytes]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await asyncio.sleep(fault.chunk_delay)
-            await send(message | {"body": b""} if body else message)
+            await send({**message, "body": b""} if body else message)
 
         return drip
 
@@ -244,7 +239,7 @@ class _Spoiler:
                 body.extend(message.get("body", b""))
 
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self._app(scope | {"headers": plain}, receive, keep)
+        await self._app({**scope, "headers": plain}, receive, keep)
         return head, bytes(body)
 
 

@@ -66,6 +66,7 @@ class Recorder:
         self._context_tokens = SYSTEM_PROMPT_TOKENS
         self._turn_tokens: int | None = None  # completion tokens of the open model turn
         self._length_ms: int | None = None
+        self._cast: dict[str, str] = {}
         self._server_log("agent server listening on http://0.0.0.0:4096")
 
     # The task
@@ -81,6 +82,13 @@ class Recorder:
         self._context_tokens += rough_tokens(self.prompt, self.guidance)
         self.log("sandbox ready: 2 cores, 2048 MiB, /workspace")
         self.log("sending prompt to agent server")
+
+    def cast(self, name: str, *others: str) -> None:
+        """Play with another name in the place of `name`, in every text and file name, so that
+        two runs of one script are not the same matter twice."""
+        chosen = self.rng.choice([name, *others])
+        for form in (str, str.lower, str.upper):
+            self._cast[form(name)] = form(chosen)
 
     # What the agent thinks and says
 
@@ -265,6 +273,7 @@ class Recorder:
         text = block(output)
         self._speak("output", text, self.rng.uniform(5, 9))
         self.result = ScriptedResult(text, objects or [], prose(summary), issues or [])
+        self.wait(0.8)
         self.log("agent finished")
         self.log(f"{len(objects or [])} object(s) created; sandbox destroyed")
 
@@ -288,6 +297,7 @@ class Recorder:
     def performance(self) -> Performance:
         self._close_turn()
         self._fit_length()
+        self._recast()
         length_ms = self._length_ms or self._now_ms
         if self._length_ms == SANDBOX_LIMIT_MS:
             last_words = "sandbox reached its 30 minute limit and was terminated"
@@ -357,6 +367,31 @@ class Recorder:
                 direct=direct,
             )
         )
+
+    def _recast(self) -> None:
+        if not self._cast:
+            return
+        self.prompt, self.guidance = self._recast_in(self.prompt), self._recast_in(self.guidance)
+        for step in self.steps:
+            step.content = self._recast_in(step.content)
+            step.tool_input = self._recast_in(step.tool_input)
+            step.tool_output = self._recast_in(step.tool_output)
+        if self.result is not None:
+            self.result.output = self._recast_in(self.result.output)
+            self.result.summary = self._recast_in(self.result.summary)
+            self.result.issues = self._recast_in(self.result.issues)
+
+    def _recast_in(self, value: Any) -> Any:
+        match value:
+            case str():
+                for name, chosen in self._cast.items():
+                    value = value.replace(name, chosen)
+                return value
+            case dict():
+                return {key: self._recast_in(item) for key, item in value.items()}
+            case list():
+                return [self._recast_in(item) for item in value]
+        return value
 
     def _server_log(self, text: str) -> None:
         self.logs.append(LogLine(self._now_ms, "server", text))

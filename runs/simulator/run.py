@@ -9,7 +9,7 @@ import msgspec
 
 from runs.simulator.body import Block, Body, FragmentLog
 from runs.simulator.clock import iso, iso_or_none
-from runs.simulator.script import NEVER_MS, Performance, ScriptedEntry
+from runs.simulator.script import Performance, ScriptedEntry, ScriptedResult
 from runs.simulator.timeline import Moment, Timeline, Totals, shaped_output
 from runs.simulator.variants import Variant
 
@@ -276,16 +276,20 @@ class SimulatedRun:
             result["output"] = scripted.output
             if variant.fields != "oldest":
                 result["outputObjectIds"] = scripted.object_ids
-                result["finalResponse"] = {
-                    "summary": scripted.summary,
-                    "createdObjectIds": scripted.object_ids,
-                    "issues": scripted.issues,
-                }
+                result["finalResponse"] = self._final_response(scripted)
         elif scripted.issues and variant.fields != "oldest":
-            response = {"summary": None, "createdObjectIds": [], "issues": scripted.issues}
-            result["finalResponse"] = response
+            result["finalResponse"] = self._final_response(scripted)
         result["logs"] = self._logs()
         return result
+
+    def _final_response(self, scripted: ScriptedResult) -> dict[str, Any]:
+        return self._without_nulls(
+            {
+                "summary": scripted.summary,
+                "createdObjectIds": scripted.object_ids,
+                "issues": scripted.issues,
+            }
+        )
 
     def _logs(self) -> dict[str, str]:
         line = self.timeline
@@ -341,7 +345,7 @@ class SimulatedRun:
         step, variant = moment.step, self.facts.variant
         answered = done and moment.part != "call" and step.type == "tool_call"
         output = shaped_output(step.tool_output, variant.tool_output, msgspec.json.decode)
-        type_ = "tool_result" if moment.part == "result" else step.type
+        type_: str = "tool_result" if moment.part == "result" else step.type
         if variant.unknown == "values" and type_ == "thinking":
             type_ = "reflection"
         return {
@@ -393,7 +397,3 @@ def _summary(sums: Totals) -> dict[str, int]:
         "totalOutputTokens": sums.completion_tokens,
         "totalTokens": sums.prompt_tokens + sums.completion_tokens,
     }
-
-
-def never_ends(facts: RunFacts) -> bool:
-    return facts.length_ms >= NEVER_MS

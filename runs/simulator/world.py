@@ -28,7 +28,6 @@ from runs.simulator.synthetic import synthetic
 from runs.simulator.variants import Variant, variant
 
 KEPT_TIMELINES = 64  # derived data of this many runs stays in memory; the rest is made again
-FIRST_DELAY_MS = 1_000  # created -> started, when both are asked for at once (at speed 1)
 SYNTHETIC_AGENT = "Litigation Support"
 
 
@@ -179,14 +178,14 @@ class World:
         self.execute(run, options.get("created_ms"))
         return run
 
-    def cancel(self, run: SimulatedRun) -> bool:
+    def cancel(self, run: SimulatedRun, at_ms: int | None = None) -> bool:
         """False if the run had ended before and nothing changed."""
-        now_ms = self.now_ms()
-        if run.ended(now_ms):
+        at_ms = self.now_ms() if at_ms is None else at_ms
+        if run.ended(at_ms):
             return False
-        run.facts.cancelled_ms = max(now_ms, run.facts.created_ms)
-        if run.facts.started_ms is not None and run.facts.started_ms > now_ms:
-            run.facts.started_ms = None
+        if run.status(at_ms) == "queued":
+            run.facts.started_ms = None  # also takes back a start that was still to come
+        run.facts.cancelled_ms = max(at_ms, run.facts.created_ms)
         run.changed()
         self._remember(run)
         return True

@@ -1,6 +1,15 @@
-"""Text as it stands in the source of a corpus."""
+"""Text as it stands in the source of a corpus, or in a file beside it."""
+
+from pathlib import Path
 
 from runs.simulator.recorder import prose
+
+MARKDOWN = Path(__file__).parent / "markdown"
+
+
+def markdown(name: str) -> str:
+    """A document that an agent wrote, whose tables are wider than source code may be."""
+    return (MARKDOWN / f"{name}.md").read_text(encoding="utf-8")
 
 
 def paragraphs(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Deposition Summarizer compares three witnesses of an accident at a bottling plant."""
 
 from runs.simulator.corpus.testimony import transcript
+from runs.simulator.corpus.text import markdown, paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -18,6 +19,8 @@ WITNESSES = [
     demo_weight=4,
 )
 def deposition_contradictions(run: Recorder) -> None:
+    run.cast("Northgate", "Brookhollow", "Silverlea", "Castlemere")
+    run.cast("Whitcombe", "Ravensdale", "Ellingham", "Okafor-Pryce")
     run.ask(
         """
         Summarize these three depositions in Selk v. Northgate Bottling and identify
@@ -128,65 +131,23 @@ def write_summary(run: Recorder) -> str:
     return run.upload("selk_depositions.md")
 
 
-FINDINGS = [
+FINDINGS = paragraphs(
     """
-    Selk is consistent on one thing: he reported the guard a week before, orally, to Whitcombe.
-    He has no note. His account of the shift start (27:2) has no lockout tag on the machine.
-    """,
+    Selk is consistent on one thing: he reported the guard a week before, orally, to
+    Whitcombe. He has no note. His account of the shift start (27:2) has no lockout tag on the
+    machine.
+
+    Whitcombe distances herself at first and then slips. 22:9 "first I heard of it was after
+    the accident", but 24:3 "I would not say off. It was loose", speaking of the start of the
+    shift. Counsel objected to form, not to substance.
+
+    Paredes-Roy is the independent witness. He dates a call from Whitcombe to March 11 and
+    ties it to a bracket order. If the order form exists, that is the document to ask for.
     """
-    Whitcombe distances herself at first and then slips. 22:9 "first I heard of it was after the
-    accident", but 24:3 "I would not say off. It was loose", speaking of the start of the shift.
-    Counsel objected to form, not to substance.
-    """,
-    """
-    Paredes-Roy is the independent witness. He dates a call from Whitcombe to March 11 and ties it
-    to a bracket order. If the order form exists, that is the document to ask for.
-    """,
-]
+)
 REMARKS = [
     "Reports an oral warning a week before the accident; no document supports it yet.",
     "Two statements about first knowledge cannot both be right (22:9 and 24:3).",
     "Dates a call about a replacement bracket to March 11, three days before the accident.",
 ]
-SUMMARY = """
-# Selk v. Northgate Bottling: depositions of Selk, Whitcombe and Paredes-Roy
-
-Prepared for attorney review. Citations are page:line of the certified transcripts.
-
-## Contradictions
-
-| # | Topic | Statement | Against | Weight |
-|---|---|---|---|---|
-| 1 | First knowledge of the loose guard | Whitcombe 22:9, "after the accident" | Paredes-Roy 31:14, call on March 11 | **High** |
-| 2 | The same | Whitcombe 22:9 | Whitcombe 24:3, "It was loose" before the shift | **High** |
-| 3 | Lockout tag | Selk 27:2, no tag | Paredes-Roy 32:20, "I put the tag on" | Medium, *adverse* |
-| 4 | Weekly inspection | Whitcombe 35:11, "once a week" | Selk 36:4, none in February | Medium |
-
-> Q. When did you first learn that the guard was loose?
-> A. The first I heard of it was after the accident.
->
-> Whitcombe 22:7-9
-
-## Raymond Selk (plaintiff)
-
-- Line operator, nine years. Reported the guard **orally** to Whitcombe in the week before (23:1-6).
-- Saw no lockout tag at the start of the shift (27:2). This conflicts with Paredes-Roy.
-- Could not name anyone else who heard the report (23:11).
-
-## Dana Whitcombe (shift supervisor)
-
-- *Admission:* decided that the line would keep running (33:18-21).
-- *Admission:* signed the February checklist without looking at line 4 (35:22).
-- Denies a conversation with Selk; does not remember a call on March 11 (22:14).
-
-## Luis Paredes-Roy (maintenance)
-
-- Dates the call to March 11 by a bracket order that he placed the same day (31:14-19).
-- Tagged the machine on March 12 and did not remove the tag (32:20).
-
-## Follow-up
-
-1. Request the bracket order of March 11 and the phone records of the control room.
-2. Ask for Exhibit 14 in native form: two witnesses disagree about who filled in column F.
-3. Prepare Selk on the tag; the defense will lead with it.
-"""
+SUMMARY = markdown("deposition_summary")

@@ -25,6 +25,7 @@ FOLDERS = lines(
     seconds=594,
 )
 def diligence_checklist(run: Recorder) -> None:
+    run.cast("Quillon", "Verrano", "Ostlund", "Tessaly", "Brightmoor")
     run.ask(
         """
         Work through the data room of target Quillon Robotics in vault {vault} against our request

@@ -3,7 +3,7 @@
 from datetime import date
 
 from runs.simulator.corpus.records import mail
-from runs.simulator.corpus.text import paragraphs
+from runs.simulator.corpus.text import markdown, paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -26,6 +26,7 @@ REQUESTS = paragraphs(
 
 @script(title="Responses to requests for production", agent="Discovery Analyst", seconds=288)
 def discovery_responses(run: Recorder) -> None:
+    run.cast("Model 6 pump", "Model 9 valve", "Model 4 compressor", "Model 12 burner")
     run.ask(
         """
         Draft responses and objections to plaintiff's second set of requests for production (6
@@ -121,40 +122,4 @@ ORDER = """
 Privilege logs are due 30 days after each production. Communications with trial counsel after the
 complaint need not be logged. Claw-back is available without a showing of care.
 """.strip()
-RESPONSES = """
-# Responses and objections, second set
-
-## Overview
-
-| No. | Subject | Hits | Response | Withheld |
-|---|---|---:|---|---|
-| 1 | Discontinuation of Model 6 | 312 | Produce | Privileged drafts, logged |
-| 2 | Distributors, warranty returns | 1,874 | Produce, rolling | None |
-| 3 | Organization of quality department | 9 | Produce | None |
-| 4 | Any complaint, any product, any time | ~61,000 | **Object to scope**, produce Model 6 | Yes, stated |
-| 5 | Communications with counsel | 640 | **Privilege**, log | Yes, stated |
-| 6 | Retention policies | 14 | Produce | None |
-
-## Response to Request 4
-
-Defendant objects to Request 4 because it has no limit in time or product. Defendant has sold 214
-products since 1988. A random sample of 500 hits shows that 3.1 % concern the Model 6, the only
-product in the complaint.
-
-Defendant **will produce** complaints about the Model 6 from January 1, 2020, and **is withholding**
-documents about other products on the basis of this objection.
-
-## Response to Request 5
-
-Defendant objects to the extent that the request seeks communications that are protected by the
-attorney-client privilege. Documents before the complaint will be logged individually, as paragraph
-11 of the protective order requires.
-
-## Schedule
-
-1. First production (Requests 3 and 6): with these responses.
-2. Request 1: within 14 days.
-3. Requests 2 and 4: rolling, complete within 45 days.
-
-> Signed by counsel only after review: an unsigned response is no response.
-"""
+RESPONSES = markdown("production_responses")

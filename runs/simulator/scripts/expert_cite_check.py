@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runs.simulator.corpus.text import lines, paragraphs
+from runs.simulator.corpus.text import lines, markdown, paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -51,11 +51,11 @@ def check(run: Recorder, number: int, line: str) -> None:
         )
     run.bash(
         f'casedev vault search --id {{vault}} --query "{quote[:48]}" --method keyword',
-        {"chunks": found(run, source, quote)},
+        {"chunks": [] if note == "29" else found(run, source, quote)},
         took=1.2,
     )
     run.api("vault", "/vault/{vault}/search")
-    if number == 5:
+    if note == "29":
         run.api("vault", "/vault/{vault}/objects/obj_fn29", method="GET", status=404)
     if number in (4, 9):
         run.think(THOUGHTS[1] if number == 4 else THOUGHTS[3])
@@ -110,8 +110,8 @@ CONTEXT = paragraphs(
 REMARKS = lines(
     """
     only typographical errors so far.
-    footnote 17 has a wrong number and footnote 29 has no source.
-    the rest agrees with its sources.
+    footnote 17 has a wrong number, which feeds table 6.
+    footnote 29 has no source; the others agree with theirs.
     """
 )
 THOUGHTS = paragraphs(
@@ -129,34 +129,4 @@ THOUGHTS = paragraphs(
     The rate study gives 11 to 13 per cent; the report uses 10.5 in the text and 11 in the model.
     """
 )
-REPORT = """
-# Cite-check: damages report
-
-**38 footnotes**: 31 correct, 4 small errors, 2 wrong in substance, 1 source not found.
-
-## Must be corrected before Thursday
-
-| Fn | Report says | Source says | Effect |
-|---|---|---|---|
-| **17** | average net price $41.20 | **$40.12** (price file, row 2,204) | Table 6; lost profits fall by 2.6 % |
-| **31** | discount rate 10.5 % in the text | study: 11-13 %; model uses 11 % | Text and model differ |
-
-## He will be asked about
-
-- **Fn 6** quotes Okonjo in part. In full:
-
-  > We lost two accounts, not because of the recall, but because we could not deliver.
-
-- **Fn 29**: *Trade Letter 88* is not in the vault and could not be found. Produce or withdraw.
-
-## Small errors
-
-1. Fn 3: page 14, not 41.
-2. Fn 11: report of 2023, not 2024.
-3. Fn 24: the deck is dated March 9, not March 19.
-4. Fn 38: "rebates **are not** included"; the report drops "list".
-
-## Method
-
-Quotations by keyword search, numbers digit by digit, page by page image where text was missing.
-"""
+REPORT = markdown("cite_check")

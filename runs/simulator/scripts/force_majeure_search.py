@@ -20,6 +20,9 @@ FILES = [
     demo_weight=4,
 )
 def force_majeure_search(run: Recorder) -> None:
+    run.cast("Larkin", "Dunbrook", "Caldera")
+    run.cast("Pavlis", "Merrow", "Ostara")
+    run.cast("Orbit", "Compass", "Beacon")
     run.ask(
         """
         Search vault {vault} for all references to force majeure clauses and compile a summary.

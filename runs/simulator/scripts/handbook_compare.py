@@ -7,6 +7,7 @@ from runs.simulator.script import script
 
 @script(title="Employment handbook comparison", agent="Legal Researcher", seconds=171)
 def handbook_compare(run: Recorder) -> None:
+    run.cast("Ferncliff", "Rosewater", "Aldershaw", "Pinehollow")
     run.ask(
         """
         Compare the 2024 and 2026 editions of the Ferncliff Hospitality employee handbook in vault

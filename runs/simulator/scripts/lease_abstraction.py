@@ -15,6 +15,7 @@ LEASES = ["Unit_104_Birch_Plaza", "Unit_17_Cannery_Row", "Unit_3_Old_Mill", "Kio
     demo_weight=3,
 )
 def lease_abstraction(run: Recorder) -> None:
+    run.cast("Juniper", "Wildrye", "Marigold", "Cormorant")
     run.ask(
         """
         Abstract the four leases in scope from vault {vault}: premises, term, base rent and steps,
@@ -32,7 +33,7 @@ def lease_abstraction(run: Recorder) -> None:
     run.grep(
         "option to (renew|extend)|notice of exercise",
         [
-            "Unit_104_Birch_Plaza.txt:88: two options to extend, five years each, notice 9-12 months",
+            "Unit_104_Birch_Plaza.txt:88: two options to extend, 5 years each, notice 9-12 months",
             "Unit_17_Cannery_Row.txt:91: one option to renew, notice not later than 180 days",
             "Unit_3_Old_Mill.txt:104: option to renew void if Tenant was in default twice",
         ],

@@ -1,9 +1,11 @@
 """Medical Chronologist orders two years of records from six providers."""
 
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from runs.simulator.corpus.records import visits
+from runs.simulator.corpus.text import paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -15,6 +17,7 @@ PROVIDERS = [
     "Lakeshore_Primary_Care",
     "Summit_Pain",
 ]
+GAP_DAYS = 66
 
 
 @script(
@@ -32,7 +35,7 @@ def medical_chronology(run: Recorder) -> None:
         "'degenerative' or 'acute'.",
         scope=6,
     )
-    rows = visits(run.rng, date(2024, 1, 17), 34)
+    rows = with_gaps(visits(run.rng, date(2024, 1, 17), 34))
     run.todo(
         "Download six record sets",
         "OCR what has no text",
@@ -46,7 +49,7 @@ def medical_chronology(run: Recorder) -> None:
     chronology = write(run, rows)
     run.done(
         report(rows) + f"\nFull chronology: `{chronology}`\n",
-        f"""Chronology of {len(rows)} visits with six providers; two gaps in treatment and one
+        f"""Chronology of {len(rows)} visits with six providers; {len(gaps(rows))} gaps and one
         mention of a prior condition flagged.""",
         [chronology],
         [
@@ -102,11 +105,31 @@ def note(row: dict[str, Any]) -> str:
             f"DOS: {row['dateOfService']}      Provider: {row['provider']} ({row['specialty']})",
             f"Chief complaint: {row['complaint']}",
             f"Assessment: {row['finding']}",
-            "Plan: continue current regimen; return as scheduled; patient verbalized understanding.",
+            "Plan: continue current regimen; return as scheduled; patient understands.",
             f"Charges: ${row['billed']:,}.00          {row['bates']}",
             "-" * 72,
         ]
     )
+
+
+def with_gaps(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Move all visits from the 12th, and again from the 24th, so that two gaps open."""
+    shift = timedelta(0)
+    for number, row in enumerate(rows):
+        if number in (12, 24):
+            shift += timedelta(days=GAP_DAYS)
+        row["dateOfService"] = (date.fromisoformat(row["dateOfService"]) + shift).isoformat()
+    return rows
+
+
+def gaps(rows: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
+    """Pauses of more than 60 days as (last visit before, first after, days)."""
+    found = []
+    for before, after in pairwise(row["dateOfService"] for row in rows):
+        days = (date.fromisoformat(after) - date.fromisoformat(before)).days
+        if days > 60:
+            found.append((before, after, days))
+    return found
 
 
 def check(run: Recorder, rows: list[dict[str, Any]]) -> None:
@@ -124,7 +147,7 @@ def check(run: Recorder, rows: list[dict[str, Any]]) -> None:
     )
     run.bash(
         "python3 gaps.py --limit 60 visits.csv",
-        "gap 1: 2024-06-03 -> 2024-08-21 (79 days)\ngap 2: 2025-01-09 -> 2025-03-30 (80 days)",
+        "\n".join(f"gap: {begin} -> {end} ({days} days)" for begin, end, days in gaps(rows)),
         took=0.4,
     )
     run.think(
@@ -154,8 +177,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(
         head
         + [
-            f"| {row['dateOfService']} | {row['provider']} | {row['specialty']} | {row['complaint']} "
-            f"| {row['finding']} | ${row['billed']:,} | {row['bates']} |"
+            f"| {row['dateOfService']} | {row['provider']} | {row['specialty']} "
+            f"| {row['complaint']} | {row['finding']} | ${row['billed']:,} | {row['bates']} |"
             for row in rows
         ]
     )
@@ -163,6 +186,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def report(rows: list[dict[str, Any]]) -> str:
     billed = sum(row["billed"] for row in rows)
+    first, second = gaps(rows)[:2]
     return f"""
 # Medical chronology
 
@@ -171,9 +195,9 @@ Billed in total: **${billed:,}** (provider ledgers; not all paid).
 
 ## Flags
 
-1. **Gap of 79 days**, 2024-06-03 to 2024-08-21. The physical therapy note of August 21 says
-   "returned after authorization lapsed".
-2. **Gap of 80 days**, 2025-01-09 to 2025-03-30. No reason is recorded.
+1. **Gap of {first[2]} days**, {first[0]} to {first[1]}. The note on return says "returned after
+   authorization lapsed".
+2. **Gap of {second[2]} days**, {second[0]} to {second[1]}. No reason is recorded.
 3. **Prior condition.** Primary care, 2021:
 
    > low back strain after moving house, resolved
@@ -185,13 +209,20 @@ Billed in total: **${billed:,}** (provider ledgers; not all paid).
 """ + table(rows[:10])
 
 
-THOUGHTS = [
-    "Emergency records are complete, with triage at 18:42 on the day of the collision.",
-    "Orthopedics dictates long notes; the date at the top is the dictation date, not the visit. I "
-    "take the date of service from the charge line.",
-    "OCR failed once and then gave 71 % confidence. I will mark rows that come from fax pages.",
-    "Therapy notes repeat the same plan each time. One row a visit is still what was asked for.",
-    "Primary care goes back to 2021. Visits before the accident stay out of the table but the back "
-    "strain has to be flagged.",
-    "Pain management has procedure notes only. Amounts have to come from the other ledger.",
-]
+THOUGHTS = paragraphs(
+    """
+    Emergency records are complete, with triage at 18:42 on the day of the collision.
+
+    Orthopedics dictates long notes; the date at the top is the dictation date, not the visit.
+    I take the date of service from the charge line.
+
+    OCR failed once and then gave 71 % confidence. I will mark rows that come from fax pages.
+
+    Therapy notes repeat the same plan each time. One row a visit is still what was asked for.
+
+    Primary care goes back to 2021. Visits before the accident stay out of the table but the
+    back strain has to be flagged.
+
+    Pain management has procedure notes only. Amounts have to come from the other ledger.
+    """
+)

@@ -17,6 +17,8 @@ TOPICS = ["indemnification", "liability", "data", "term", "assignment", "governi
     demo_weight=3,
 )
 def msa_hipaa(run: Recorder) -> None:
+    run.cast("Corvane", "Meridell", "Auralis", "Trevanion")
+    run.cast("Saltmarsh", "Fernbank", "Highmoor", "Lakewell")
     run.ask(
         """
         Analyze the master services agreement with Corvane Analytics in vault {vault} and its data

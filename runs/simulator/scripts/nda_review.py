@@ -1,6 +1,7 @@
 """Contract Reviewer checks a vendor's NDA against the playbook and uploads a redline memo."""
 
 from runs.simulator.corpus.contracts import agreement, passages
+from runs.simulator.corpus.text import markdown
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -15,6 +16,7 @@ PLAYBOOK = "NDA_Playbook_2026.pdf"
     demo_weight=4,
 )
 def nda_review(run: Recorder) -> None:
+    run.cast("Halvorsen", "Kettering", "Ostrander", "Pellworm", "Thornqvist")
     run.ask(
         """
         Review the NDA in vault {vault} for liability issues. It came from Halvorsen Instruments,
@@ -108,19 +110,19 @@ def read_and_compare(run: Recorder) -> None:
         Pricing data is exactly what people remember.
         """
     )
-    run.download(run.scope[1], "nda_playbook.txt", 22_940)
+    run.download(run.scope[1], "playbook.txt", 22_940)
     run.grep(
         "Position [0-9]",
         [
-            "nda_playbook.txt:14: Position 1  Mutual obligations only. One-way NDAs go to Legal.",
-            "nda_playbook.txt:31: Position 2  Term: 2 years preferred, up to 5; trade secrets longer.",
-            "nda_playbook.txt:52: Position 3  Residuals: never for pricing or product roadmaps.",
-            "nda_playbook.txt:70: Position 4  No indemnity in an NDA. Damages at law are sufficient.",
-            "nda_playbook.txt:88: Position 5  No non-solicit. No exclusivity. No standstill.",
-            "nda_playbook.txt:103: Position 6  Law: Delaware or New York. Neutral venue acceptable.",
+            "playbook.txt:14: Position 1  Mutual obligations only. One-way NDAs go to Legal.",
+            "playbook.txt:31: Position 2  Term: 2 years preferred, up to 5; trade secrets longer.",
+            "playbook.txt:52: Position 3  Residuals: never for pricing or product roadmaps.",
+            "playbook.txt:70: Position 4  No indemnity in an NDA. Damages at law are sufficient.",
+            "playbook.txt:88: Position 5  No non-solicit. No exclusivity. No standstill.",
+            "playbook.txt:103: Position 6  Law: Delaware or New York. Neutral venue is fine.",
         ],
     )
-    run.read("/workspace/nda_playbook.txt", PLAYBOOK_EXCERPT, offset=48)
+    run.read("/workspace/playbook.txt", PLAYBOOK_EXCERPT, offset=48)
 
 
 def write_memo(run: Recorder) -> str:
@@ -170,51 +172,4 @@ Position 5. Collateral restrictions.
 No non-solicitation of staff, no exclusivity, no standstill. Strike on sight.
 """
 
-MEMO = """
-# Halvorsen Instruments mutual NDA, version 3
-
-**Recommendation:** do not sign as drafted. Two clauses conflict with the playbook in ways that
-expose Brightwater to unlimited liability. Both have an easy replacement.
-
-## Ratings
-
-| Clause | Subject | Playbook | Rating | Why |
-|---|---|---|---|---|
-| 1.3 | Definition of Confidential Information | 1 | Accept | Mutual, marked or obvious by nature |
-| 4.1 | Term of seven years | 2 | **Negotiate** | Above the five-year ceiling |
-| 5.2 | Return or destruction in 10 days | none | **Negotiate** | Backups cannot be purged so fast |
-| 6 | "Unaided memory" residuals | 3 | **Reject** | Purpose includes pricing |
-| 8 | Compelled disclosure | 1 | Accept | Notice and cooperation are standard |
-| 9.1 | Injunctive relief | 4 | Accept | No bond, mutual |
-| 9.2 | Indemnity for any loss | 4 | **Reject** | First-party, uncapped |
-| 10.1 | Cap, with carve-out for clause 5 | 4 | Accept | Once 9.2 is gone |
-| 12 | Norwegian law, Oslo courts | 6 | **Negotiate** | Offer New York or a neutral venue |
-
-## Clause 9.2: the blocking point
-
-> Receiving Party shall indemnify and hold harmless Disclosing Party against any and all losses,
-> howsoever arising, from any breach of this Agreement by it or its Representatives.
-
-This is a first-party indemnity: it reaches Halvorsen's own losses, without proof of
-foreseeability, and clause 10.1 lifts the cap for it. A misdirected attachment would be enough.
-
-**Proposed:** delete 9.2. Fallback: *"Each Party shall indemnify the other against third-party
-claims to the extent caused by its breach of clause 5, up to USD 250,000 in the aggregate."*
-
-## Clause 6: residuals
-
-Pricing is what a negotiator remembers. Playbook position 3 leaves no discretion here.
-
-**Proposed:** delete, or add *"excluding pricing, cost and customer information"*.
-
-## Negotiate
-
-1. **4.1** five years; trade secrets for as long as they remain so.
-2. **5.2** within thirty (30) days, with the usual exception for backups.
-3. **12** New York law; if refused, English law with arbitration in Stockholm.
-
-## Not checked
-
-- Exhibit A is referred to in 1.3 but is not in the vault.
-- Whether Halvorsen has signed our Supplier Code is outside this review.
-"""
+MEMO = markdown("nda_memo")

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from runs.simulator.corpus.records import payments
-from runs.simulator.corpus.text import paragraphs
+from runs.simulator.corpus.text import lines, paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
@@ -14,6 +14,8 @@ USUAL_DAYS = range(28, 56)
 
 @script(title="Bankruptcy preference analysis", agent="Legal Researcher", seconds=243)
 def preference_analysis(run: Recorder) -> None:
+    run.cast("Dunmore", "Galloway", "Stanhope", "Wexcombe")
+    run.cast("lumber", "packaging", "hardware", "flooring")
     run.ask(
         """
         The trustee of Dunmore Fixtures demands back every payment that our client, a lumber
@@ -58,26 +60,7 @@ def baseline(run: Recorder) -> None:
     run.legal(
         "find",
         "11 USC 547(c)(2) ordinary course of business baseline of dealings",
-        [
-            {
-                "title": "11 U.S.C. 547(b)",
-                "type": "statute",
-                "text": "... any transfer of an interest of the debtor in property ... made on or within "
-                "90 days before the date of the filing of the petition ...",
-            },
-            {
-                "title": "11 U.S.C. 547(c)(2)",
-                "type": "statute",
-                "text": "... made in the ordinary course of business or financial affairs of the debtor "
-                "and the transferee; or made according to ordinary business terms",
-            },
-            {
-                "title": "11 U.S.C. 547(c)(4)",
-                "type": "statute",
-                "text": "... after such transfer, such creditor gave new value to or for the benefit of "
-                "the debtor ...",
-            },
-        ],
+        STATUTE,
     )
     run.bash(
         "python3 baseline.py ledger_two_years.csv",
@@ -158,13 +141,26 @@ trial on the baseline costs about $60,000 on our side.
 """
 
 
+STATUTE = [
+    {"title": f"11 U.S.C. 547({part}", "type": "statute", "text": text}
+    for part, text in (
+        line.split("| ")
+        for line in lines(
+            """
+        b)| any transfer of an interest of the debtor in property, on or within 90 days before ...
+        c)(2)| made in the ordinary course of business or financial affairs of the parties ...
+        c)(4)| after such transfer, such creditor gave new value to or for the debtor ...
+        """
+        )
+    )
+]
 THOUGHTS = paragraphs(
     """
     All transfers clear within the 90 days, insolvency is presumed, and our client was unsecured.
     So 547(b) is met and the work is in the defenses. Ordinary course first, since it usually
     removes most, then new value on what remains.
 
-    The range method gives a clear answer for most rows. Two sit on the edge at 56 and 27 days. A
-    judge might include them; the schedule counts them as exposed, to be careful.
+    The range method gives a clear answer for most rows. Those a day or two outside the range could
+    go either way before a judge; the schedule counts them as exposed, to be careful.
     """
 )

@@ -1,15 +1,17 @@
-"""Discovery Analyst drafts a privilege log for a batch of e-mail, against a vault that throttles."""
+"""Discovery Analyst drafts a privilege log for a batch of e-mail; the vault throttles."""
 
 from datetime import date
 from typing import Any
 
 from runs.simulator.corpus.records import mail
+from runs.simulator.corpus.text import markdown, paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
 
 
 @script(title="Privilege log for e-mail production", agent="Discovery Analyst", seconds=262)
 def privilege_log(run: Recorder) -> None:
+    run.cast("Talbot-Hsu", "Mbeki-Lund", "Farzanegan", "Fitzwarren")
     run.ask(
         """
         Draft a privilege log for custodian Talbot-Hsu, production batch TLW-07, in vault {vault}.
@@ -138,7 +140,7 @@ def summary_of(rows: list[dict[str, Any]], log: str) -> str:
 |---|---:|
 | In batch TLW-07 | {len(rows)} |
 | With counsel on them | {counsel} |
-| Withheld | {counsel - 6} |
+| Withheld | {max(0, counsel - 6)} |
 | Redacted | 3 |
 | For attorney decision | 3 |
 
@@ -147,24 +149,36 @@ The log is object `{log}`. It follows section 4 of the order of June 2.
     )
 
 
-THOUGHTS = [
-    "The first thread asks for advice on a draft amendment: privileged, with a business cover note "
-    "above it. Redact, do not withhold.",
-    "This one copies in-house counsel on a price letter. No advice is asked for or given. Produce.",
-    "The recall decision tree is an attorney draft in anticipation of litigation. It went to the "
-    "outside PR firm, so there may be a waiver. That is a decision for a lawyer, not for me.",
-]
-BODIES = [
-    "Nadia, before we send this back to the distributor: does the new paragraph 6 change who "
-    "carries the recall cost? I would like to answer them by noon.",
-    "All, attached is the price letter for the second quarter. It goes out on Monday. Nadia is "
-    "copied for her files.",
-    "Notes of today's call with Piers. Not for forwarding. He sees two routes on the regulator's "
-    "question and prefers the shorter one. Details below.",
-    "Decision tree, second draft, prepared at the request of counsel. Please comment in the margin "
-    "and do not circulate further.",
-    "Reminder: the legal hold on line 4 covers personal phones as well. Ask if in doubt.",
-]
+THOUGHTS = paragraphs(
+    """
+    The first thread asks for advice on a draft amendment: privileged, with a business cover
+    note above it. Redact, do not withhold.
+
+    This one copies in-house counsel on a price letter. No advice is asked for or given.
+    Produce.
+
+    The recall decision tree is an attorney draft in anticipation of litigation. It went to
+    the outside PR firm, so there may be a waiver. That is a decision for a lawyer, not for
+    me.
+    """
+)
+BODIES = paragraphs(
+    """
+    Nadia, before we send this back to the distributor: does the new paragraph 6 change who
+    carries the recall cost? I would like to answer them by noon.
+
+    All, attached is the price letter for the second quarter. It goes out on Monday. Nadia is
+    copied for her files.
+
+    Notes of today's call with Piers. Not for forwarding. He sees two routes on the
+    regulator's question and prefers the shorter one. Details below.
+
+    Decision tree, second draft, prepared at the request of counsel. Please comment in the
+    margin and do not circulate further.
+
+    Reminder: the legal hold on line 4 covers personal phones as well. Ask if in doubt.
+    """
+)
 COUNSEL = """
 # Counsel
 
@@ -176,19 +190,4 @@ COUNSEL = """
 
 Complaint filed: 2024-05-20.
 """.strip()
-LOG = """
-# Privilege log, custodian Talbot-Hsu, batch TLW-07
-
-| Bates | Date | Type | Author | Recipients | Privilege | Description | Treatment |
-|---|---|---|---|---|---|---|---|
-| TLW0000014 | 2024-02-09 | E-mail | M. Talbot-Hsu | N. Castellane\\* | AC | Request for legal advice on a supply amendment | Redact |
-| TLW0000063 | 2024-03-01 | E-mail | O. Brandvold | Distributors; cc N. Castellane\\* | none | Price letter; counsel copied only | Produce |
-| TLW0000098 | 2024-03-22 | Notes | M. Talbot-Hsu | File | AC, WP | Notes of a call with outside counsel on a regulator's inquiry | Withhold |
-| TLW0000131 | 2024-04-17 | Draft | N. Castellane\\* | Y. Nakamura; PR firm | WP | Draft decision document prepared in anticipation of litigation | **Attorney decision** |
-| TLW0000187 | 2024-05-02 | E-mail | N. Castellane\\* | All staff | none | Hold notice, no advice beyond the duty to preserve | Produce |
-| TLW0000214 | 2024-05-09 | E-mail | L. Farzanegan | J. Averescu | unclear | Patent agent privilege depends on the subject | **Attorney decision** |
-
-\\* attorney. AC: attorney-client. WP: work product.
-
-After 2024-05-20, communications with trial counsel are logged **by category**, as the order allows.
-"""
+LOG = markdown("privilege_log")

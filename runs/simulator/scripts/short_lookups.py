@@ -9,23 +9,23 @@ from runs.simulator.script import script
 def deadline_lookup(run: Recorder) -> None:
     run.ask(
         """
-        Complaint was served on November 18, 2026, in person, federal court. When is the answer
+        Complaint was served on March 4, 2026, in person, federal court. When is the answer
         due, and when if we waive service instead?
         """
     )
     run.bash(
-        'python3 -c "from datetime import date, timedelta as t; print(date(2026,11,18)+t(21))"',
-        "2026-12-09",
+        'python3 -c "from datetime import date, timedelta as t; print(date(2026,3,4)+t(21))"',
+        "2026-03-25",
         took=0.1,
     )
     run.done(
         """
-        **Wednesday, December 9, 2026**: 21 days after service (Rule 12(a)(1)(A)(i)).
+        **Wednesday, March 25, 2026**: 21 days after service (Rule 12(a)(1)(A)(i)).
 
         With a waiver under Rule 4(d): 60 days after the request was sent. A waiver is no longer of
         use once service in person has been made.
         """,
-        "Answer due December 9, 2026.",
+        "Answer due March 25, 2026.",
     )
 
 

@@ -9,6 +9,8 @@ from runs.simulator.script import script
     title="Subpoena intake and deadlines", agent="Litigation Support", seconds=43, demo_weight=5
 )
 def subpoena_intake(run: Recorder) -> None:
+    run.cast("Harrow Lane", "Orchard Lane", "Thistle Lane", "Mercer Lane")
+    run.cast("Castor", "Hoistway", "Ascendia")
     run.ask(
         """
         Take in the third-party subpoena that was served on us this morning (vault {vault}). Say
