@@ -267,10 +267,23 @@ def matching(asked: Asked) -> QuerySet[Run]:
         # The same expression as the index `list_by_model`.
         runs = runs.alias(used=Coalesce("usage_model", "model")).filter(used=asked.model)
     if asked.since:
-        runs = runs.filter(**{f"{asked.sorting.time}__gte": asked.since})
+        runs = runs.filter(within(asked.sorting.time, gte=asked.since))
     if asked.until:
-        runs = runs.filter(**{f"{asked.sorting.time}__lt": asked.until})
+        runs = runs.filter(within(asked.sorting.time, lt=asked.until))
     return runs.order_by()
+
+
+def within(column: str, **bound: dt.datetime) -> Q:
+    """`column` on the right side of one bound (`gte=` or `lt=`).
+
+    A run without that time, such as a failed one without an end, counts by its creation.
+    """
+    (lookup, moment), *_ = bound.items()
+    if column == "listed_at":
+        return Q(**{f"listed_at__{lookup}": moment})
+    return Q(**{f"{column}__{lookup}": moment}) | Q(
+        **{column: None, f"listed_at__{lookup}": moment}
+    )
 
 
 def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Page:

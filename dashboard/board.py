@@ -1,0 +1,300 @@
+"""What the overview asks of the record: what runs, what needs somebody, what it cost.
+
+Costs are counted by the day on which a run was created, in the site's time zone. A run whose cost
+was not reported is counted as such, never as nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, TruncDate
+from django.utils import timezone
+
+from dashboard import filters
+from dashboard.rows import for_rows
+from dashboard.templatetags.runsheet import money_text
+from runs import agents, freshness
+from runs.models import Discovery, Poll, Run
+
+DAYS = 14
+MOST_RUNNING = 12
+MOST_CHECKED = 500  # active runs looked at for a stall, the longest waiting first
+FEW, MANY = 5, 200  # concerns of a kind that are shown: at first, and when asked for
+TOP = 5
+
+
+# What it cost --------------------------------------------------------------------------------
+
+
+class Spent(NamedTuple):
+    """`silent`: ended runs that reported no cost. `open`: active ones that reported none yet."""
+
+    micros: int = 0
+    runs: int = 0
+    silent: int = 0
+    open: int = 0
+
+    def __add__(self, other: object) -> "Spent":
+        if not isinstance(other, Spent):
+            return NotImplemented
+        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any run reported a cost; a sum over none would be a made-up zero."""
+        return self.runs > self.silent + self.open
+
+
+class Day(NamedTuple):
+    day: dt.date
+    spent: Spent
+    height: int  # of 100
+
+    @property
+    def top(self) -> int:
+        return 104 - self.height
+
+    @property
+    def dashes(self) -> int:
+        """Where the mark for unreported costs stands: a little above the bar."""
+        return 101 - self.height
+
+    @property
+    def query(self) -> str:
+        return f"from={self.day}&to={self.day}&sort=cost"
+
+
+class Share(NamedTuple):
+    """One agent's or model's part of the week; `query` opens its runs."""
+
+    label: str
+    spent: Spent
+    width: int  # of 100
+    query: str
+
+
+class Costs(NamedTuple):
+    today: Spent
+    week: Spent
+    week_before: Spent
+    days: list[Day]
+    by_agent: list[Share]
+    by_model: list[Share]
+
+    @property
+    def highest(self) -> Day | None:
+        day = max(self.days, key=lambda day: day.spent.micros)
+        return day if day.height else None
+
+    @property
+    def has_silent_days(self) -> bool:
+        return any(day.spent.silent for day in self.days)
+
+
+OF_GROUP = {
+    "micros": Sum("cost_micros", default=0),
+    "runs": Count("pk"),
+    "silent": Count("pk", filter=Q(cost_micros=None) & ~Q(status__in=Run.ACTIVE)),
+    "open": Count("pk", filter=Q(cost_micros=None, status__in=Run.ACTIVE)),
+}
+
+
+def _spent(group: dict[str, int]) -> Spent:
+    return Spent(*(group[name] for name in Spent._fields))
+
+
+def _part(number: int, of: int) -> int:
+    """Whole percent, at least 1 for something."""
+    return max(number * 100 // of, 1) if number > 0 and of > 0 else 0
+
+
+def costs(now: dt.datetime) -> Costs:
+    today = timezone.localdate(now)
+    first = today - dt.timedelta(days=DAYS - 1)
+    runs = Run.objects.filter(
+        listed_at__gte=filters.midnight(first),
+        listed_at__lt=filters.midnight(today + dt.timedelta(days=1)),
+    ).order_by()
+    groups = runs.annotate(day=TruncDate("listed_at")).values("day").annotate(**OF_GROUP)
+    by_day = {group["day"]: _spent(group) for group in groups}
+    spent = [by_day.get(first + dt.timedelta(days=day), Spent()) for day in range(DAYS)]
+    highest = max(day.micros for day in spent)
+    week = runs.filter(listed_at__gte=filters.period_start("7d", now))
+    in_week = sum(spent[-7:], Spent())
+    return Costs(
+        today=spent[-1],
+        week=in_week,
+        week_before=sum(spent[-14:-7], Spent()),
+        days=[
+            Day(first + dt.timedelta(days=at), day, _part(day.micros, highest))
+            for at, day in enumerate(spent)
+        ],
+        by_agent=_shares(week.annotate(of=F("agent_id")), "agent", in_week),
+        by_model=_shares(week.annotate(of=Coalesce("usage_model", "model")), "model", in_week),
+    )
+
+
+def _shares(runs: QuerySet[Run], name: str, whole: Spent) -> list[Share]:
+    """The TOP groups by cost, and the others as one, so that the parts sum to the whole."""
+    groups = list(
+        runs.values("of")
+        .annotate(**OF_GROUP)
+        .order_by(F("micros").desc(), F("runs").desc(), F("of").asc())[:TOP]
+    )
+    names = agents.names(group["of"] for group in groups) if name == "agent" else {}
+    highest = groups[0]["micros"] if groups else 0
+    shares = [
+        Share(
+            names.get(group["of"], group["of"] or "not reported"),
+            _spent(group),
+            _part(group["micros"], highest),
+            filters.Asked(from_="7d", sort="cost", **{name: group["of"]}).query()
+            if group["of"]
+            else "",
+        )
+        for group in groups
+    ]
+    shown = sum((share.spent for share in shares), Spent())
+    rest = Spent(*(all_ - part for all_, part in zip(whole, shown, strict=True)))
+    if rest.runs:
+        shares.append(Share("all others", rest, _part(rest.micros, highest), "from=7d&sort=cost"))
+    return shares
+
+
+# What runs, and what needs somebody ----------------------------------------------------------
+
+
+class Worry(NamedTuple):
+    """One run that needs somebody, and why in a sentence."""
+
+    run: Run
+    why: str
+    at: dt.datetime | None
+
+
+class Concern(NamedTuple):
+    """Worries of one kind. `total` may be more than are shown."""
+
+    name: str
+    title: str
+    worries: Sequence[Worry]
+    total: int
+    query: str = ""  # of the list that shows them all, where a filter can
+
+    @property
+    def unshown(self) -> int:
+        return self.total - len(self.worries)
+
+
+def running(now: dt.datetime) -> list[Run]:
+    return list(for_rows(Run.objects.filter(status=Run.Status.RUNNING))[:MOST_RUNNING])
+
+
+def active_counts() -> dict[str, int]:
+    counted = Run.objects.active().order_by().values_list("status").annotate(Count("pk"))
+    return dict.fromkeys(Run.ACTIVE, 0) | dict(counted)
+
+
+def failed_in(period: str, now: dt.datetime) -> Q:
+    """The same runs that the list shows for status=failed&sort=ended&from=<period>."""
+    return Q(status=Run.Status.FAILED) & filters.within(
+        "completed_at", gte=filters.period_start(period, now)
+    )
+
+
+def failures(now: dt.datetime, most: int) -> Concern:
+    found = Run.objects.filter(failed_in("24h", now))
+    worries = [
+        Worry(run, run.failure_cause or "No cause is told.", run.completed_at)
+        for run in for_rows(found).order_by(F("completed_at").desc(nulls_last=True), "-pk")[:most]
+    ]
+    query = "status=failed&sort=ended&from=24h"
+    return Concern("failed", "Failed in the last 24 hours", worries, found.count(), query)
+
+
+def stalls(now: dt.datetime, most: int) -> Concern:
+    oldest = for_rows(Run.objects.active()).order_by("listed_at", "pk")[:MOST_CHECKED]
+    worries = []
+    for run in oldest:
+        poll = getattr(run, "poll", None)
+        stall = freshness.stall(run, poll, now)
+        if stall:
+            worries.append(Worry(run, _sentence(stall.sentence), run.started_at or run.listed_at))
+    return Concern("stalled", "Stalled", worries[:most], len(worries))
+
+
+def unread(most: int) -> Concern:
+    found = Poll.objects.exclude(quarantined_at=None)
+    runs = for_rows(Run.objects.exclude(poll__quarantined_at=None))
+    worries = [
+        Worry(run, _sentence(run.poll.last_error), run.poll.quarantined_at)
+        for run in runs.order_by("-poll__quarantined_at", "-pk")[:most]
+    ]
+    return Concern("unread", "Answers that cannot be read", worries, found.count())
+
+
+def oddities(now: dt.datetime, most: int) -> Concern:
+    """Runs of the last 7 days whose record contradicts itself."""
+    is_off = Q(
+        ~Q(summary_cost_micros=F("entries_cost_micros")),
+        summary_cost_micros__isnull=False,
+        entries_cost_micros__isnull=False,
+        status__in=Run.TERMINAL,
+    )
+    is_strange = ~Q(status__in=[*Run.Status.values, ""])
+    found = Run.objects.filter(
+        is_off | is_strange | ~Q(contradictions=[]),
+        listed_at__gte=filters.period_start("7d", now),
+    )
+    worries = [
+        Worry(run, " ".join(_odd(run)), run.completed_at or run.listed_at)
+        for run in _with_contradictions(for_rows(found))[:most]
+    ]
+    return Concern("odd", "Records that do not agree with themselves", worries, found.count())
+
+
+def _with_contradictions(runs: QuerySet[Run]) -> QuerySet[Run]:
+    deferred = set(runs.query.deferred_loading[0]) - {"contradictions"}
+    return runs.defer(None).defer(*deferred)
+
+
+def _odd(run: Run) -> Iterable[str]:
+    if not run.has_known_status and run.status:
+        yield f"Case.dev sent the unknown status “{run.status}”."
+    for contradiction in run.contradictions[:3]:
+        yield _sentence(str(contradiction.get("text", "")))
+    both = run.summary_cost_micros, run.entries_cost_micros
+    if run.is_terminal and None not in both and both[0] != both[1]:
+        says, sums = (money_text(micros, 6) for micros in both)
+        yield f"The summary says {says}, the entries sum to {sums}."
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def concerns(now: dt.datetime, shown: str = "") -> list[Concern]:
+    """What needs somebody, kinds without any left out; of the kind `shown` MANY are shown."""
+
+    def most(name: str) -> int:
+        return MANY if shown == name else FEW
+
+    found = [
+        failures(now, most("failed")),
+        stalls(now, most("stalled")),
+        unread(most("unread")),
+        oddities(now, most("odd")),
+    ]
+    return [concern for concern in found if concern.total]
+
+
+def last_discovery() -> dt.datetime | None:
+    """When the list of runs was last read."""
+    return Discovery.objects.filter(pk=Discovery.SOLE).values_list("last_ok_at", flat=True).first()
+
+
+def moment(unix: int | None) -> dt.datetime | None:
+    return None if unix is None else dt.datetime.fromtimestamp(unix, dt.UTC)
