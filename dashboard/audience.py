@@ -60,6 +60,11 @@ class Audience:
         """Names the audience in caches of rendered fragments; holds no secret."""
         return "staff" if self.is_staff else f"link:{self.link_pk}"
 
+    @property
+    def base(self) -> str:
+        """The template around the run's pages."""
+        return "base.html" if self.is_staff else "shared/base.html"
+
     def may_see(self, page: str) -> bool:
         return page in (self.STAFF if self.is_staff else self.LINK)
 

@@ -37,7 +37,7 @@ def tree(node: Node, values: int = 400) -> SafeString:
     """The value as HTML, at most `values` of its parts drawn."""
     budget = Budget(values)
     html = _value(node, budget, depth=0)
-    return mark_safe(f'<div class="tree">{html}</div>')  # noqa: S308  (parts are escaped below)
+    return mark_safe(f'<div class="tree">{html}</div>')  # parts are escaped below
 
 
 def _value(node: Node, budget: Budget, depth: int, key: str = "") -> str:
@@ -81,7 +81,7 @@ def _string(node: Node, budget: Budget, depth: int, key: str) -> str:
 
 
 def _fold(node: Node, budget: Budget, depth: int, key: str) -> str:
-    is_open = depth == 0 or budget.open_lines < OPEN_LINES and depth < 4
+    is_open = depth == 0 or (budget.open_lines < OPEN_LINES and depth < 4)
     head = f"{key}<i>{_measure(node)}</i>"
     if not is_open:
         head += f' <span class="peek">{escape(_peek(node))}</span>'

@@ -62,7 +62,7 @@ def render(text: str) -> SafeString:
         url_schemes=_SCHEMES,
         link_rel="noreferrer nofollow noopener",
     )
-    return mark_safe(clean)  # noqa: S308  (nh3 let only the tags above pass)
+    return mark_safe(clean)  # nh3 let only the tags above pass
 
 
 def _is_intricate(block: str) -> bool:

@@ -118,7 +118,7 @@ def _commands(command: str) -> list[list[str]]:
     commands: list[list[str]] = [[]]
     try:
         for word in lexer:
-            if word in _OPERATORS or set(word) <= {";", "|", "&"} and word:
+            if word in _OPERATORS or (set(word) <= {";", "|", "&"} and word):
                 commands.append([])
             else:
                 commands[-1].append(word)

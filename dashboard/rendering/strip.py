@@ -5,9 +5,9 @@ that the API gave; a step starts at its timestamp and lasts its reported duratio
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 WIDTH = 1_000
 HEIGHT = 48
@@ -25,7 +25,6 @@ class Timed(Protocol):
     type: str
     timestamp: dt.datetime | None
     duration_ms: int | None
-    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +63,39 @@ class Strip:
 
 def draw(
     steps: Sequence[Timed],
-    started: dt.datetime | None,
-    ended: dt.datetime | None,
-    now: dt.datetime | None,
+    span: tuple[dt.datetime | None, dt.datetime | None],
+    now: dt.datetime | None = None,
+    failed: Collection[int] = (),
+    running: Collection[int] = (),
 ) -> Strip:
-    """The picture of `steps`. `now` is given while the run goes on and draws its line."""
+    """The picture of `steps`. `span` is when the run started and ended, as far as known; `now`
+    is given while it goes on, and draws its line; `failed` and `running` are positions."""
     timed = [step for step in steps if step.timestamp is not None]
     if not timed:
-        return _in_order(steps)
-    axis = _Axis.around(timed, started, ended, now)
-    facts = {
+        return _in_order(steps, failed)
+    axis = _Axis.around(timed, *span, now)
+    facts: dict[str, Any] = {
         "start": axis.start,
         "end": axis.end,
         "now_x": _number(axis.x(now)) if now else "",
         "untimed": len(steps) - len(timed),
         "outside": sum(not axis.holds(step) for step in timed),
     }
-    if len(timed) <= BARS_AT_MOST:
-        return Strip([axis.bar(step, now) for step in timed], **facts)
-    bars, paths = _columns([(step, axis.x(step.timestamp)) for step in timed], axis)
-    return Strip(bars, paths, **facts)
+    if len(timed) > BARS_AT_MOST:
+        return Strip(*_columns(timed, axis, failed), **facts)
+    bars = [
+        axis.bar(step, lane_of(step, failed), now if step.position in running else None)
+        for step in timed
+    ]
+    return Strip(bars, **facts)
 
 
-def lane_of(step: Timed) -> str:
+def lane_of(step: Timed, failed: Collection[int]) -> str:
     if step.type == "thinking":
         return "think"
     if step.type == "output":
         return "out"
-    return "fail" if step.failed else "tool"
+    return "fail" if step.position in failed else "tool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class _Axis:
         ended: dt.datetime | None,
         now: dt.datetime | None,
     ) -> "_Axis":
-        """The run's own times where it has them; a step far outside must not squeeze the rest."""
+        """The run's own times where it has them: a step far outside must not squeeze the rest."""
         moments = [step.timestamp for step in timed if step.timestamp]
         start = started or min(moments)
         end = ended or now or max(_end_of(step) for step in timed)
@@ -126,21 +130,13 @@ class _Axis:
         moment = step.timestamp
         return moment is None or self.start - slack <= moment <= self.end + slack
 
-    def bar(self, step: Timed, now: dt.datetime | None) -> Bar:
+    def bar(self, step: Timed, lane: str, open_until: dt.datetime | None) -> Bar:
         start = self.x(step.timestamp)
-        is_open = now is not None and getattr(step, "is_running", False)
-        end = self.x(now) if is_open else self.x(_end_of(step))
+        end = self.x(open_until or _end_of(step))
         width = max(end - start - 0.8, THINNEST)  # a hair of paper between neighbours
         start = min(start, WIDTH - width)
-        lane = lane_of(step)
-        return Bar(
-            step.position,
-            step.position,
-            _number(start),
-            _number(width),
-            lane,
-            LANES.get(lane, LANES["tool"]),
-        )
+        y = LANES.get(lane, LANES["tool"])
+        return Bar(step.position, step.position, _number(start), _number(width), lane, y)
 
     def moment(self, column: int) -> dt.datetime:
         return self.start + (self.end - self.start) * column / COLUMNS
@@ -154,39 +150,51 @@ def _end_of(step: Timed) -> dt.datetime:
         return moment
 
 
+@dataclass(slots=True)
+class _Column:
+    """The steps of one stretch of time, counted by lane."""
+
+    first: int
+    last: int
+    lanes: dict[str, int] = field(default_factory=dict)
+
+
 def _columns(
-    placed: Sequence[tuple[Timed, float]], axis: _Axis
+    timed: Sequence[Timed], axis: _Axis, failed: Collection[int]
 ) -> tuple[list[Bar], dict[str, str]]:
-    """Steps counted into COLUMNS stretches of time; a column is as high as it is busy."""
-    counts: dict[int, dict[str, int]] = {}
-    spans: dict[int, tuple[int, int]] = {}
-    for step, x in placed:
-        column = min(int(x * COLUMNS / WIDTH), COLUMNS - 1)
-        lanes = counts.setdefault(column, {})
-        lane = lane_of(step)
-        lanes[lane] = lanes.get(lane, 0) + 1
-        low, high = spans.get(column, (step.position, step.position))
-        spans[column] = min(low, step.position), max(high, step.position)
-    busiest = max(max(lanes.values()) for lanes in counts.values())
+    """A column is as high on a lane as it is busy there."""
+    columns: dict[int, _Column] = {}
+    for step in timed:
+        place = min(int(axis.x(step.timestamp) * COLUMNS / WIDTH), COLUMNS - 1)
+        column = columns.setdefault(place, _Column(step.position, step.position))
+        column.first = min(column.first, step.position)
+        column.last = max(column.last, step.position)
+        lane = lane_of(step, failed)
+        column.lanes[lane] = column.lanes.get(lane, 0) + 1
+    busiest = max(max(column.lanes.values()) for column in columns.values())
     width = WIDTH / COLUMNS
-    paths: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {"tool": [], "think": [], "out": [], "fail": []}
     bars = []
-    for column, lanes in sorted(counts.items()):
-        x = column * width
-        for lane, count in lanes.items():
-            paths.setdefault(lane, []).append(_box(lane, x, width - 0.8, count / busiest))
-        bars.append(
-            Bar(
-                *spans[column],
-                _number(x),
-                _number(width),
-                start=axis.moment(column),
-                end=axis.moment(column + 1),
-                calls=lanes.get("tool", 0) + lanes.get("fail", 0),
-                failed=lanes.get("fail", 0),
-            )
-        )
-    return bars, {lane: "".join(parts) for lane, parts in sorted(paths.items(), reverse=True)}
+    for place, column in sorted(columns.items()):
+        x = place * width
+        for lane, count in column.lanes.items():
+            paths[lane].append(_box(lane, x, width - 0.8, count / busiest))
+        bars.append(_linked(place, column, axis, x, width))
+    return bars, {lane: "".join(parts) for lane, parts in paths.items() if parts}
+
+
+def _linked(place: int, column: _Column, axis: _Axis, x: float, width: float) -> Bar:
+    lanes = column.lanes
+    return Bar(
+        column.first,
+        column.last,
+        _number(x),
+        _number(width),
+        start=axis.moment(place),
+        end=axis.moment(place + 1),
+        calls=lanes.get("tool", 0) + lanes.get("fail", 0),
+        failed=lanes.get("fail", 0),
+    )
 
 
 def _box(lane: str, x: float, width: float, share: float) -> str:
@@ -196,7 +204,7 @@ def _box(lane: str, x: float, width: float, share: float) -> str:
     return f"M{_number(x)} {bottom}v-{_number(height)}h{_number(width)}v{_number(height)}z"
 
 
-def _in_order(steps: Sequence[Timed]) -> Strip:
+def _in_order(steps: Sequence[Timed], failed: Collection[int]) -> Strip:
     """No times at all: steps one after the other, not to scale, and said so."""
     if not steps:
         return Strip(is_to_scale=False)
@@ -205,7 +213,7 @@ def _in_order(steps: Sequence[Timed]) -> Strip:
     width = WIDTH / len(groups)
     bars = []
     for index, group in enumerate(groups):
-        lane = lane_of(next((step for step in group if step.failed), group[0]))
+        lane = lane_of(next((step for step in group if step.position in failed), group[0]), failed)
         bars.append(
             Bar(
                 group[0].position,
@@ -215,7 +223,7 @@ def _in_order(steps: Sequence[Timed]) -> Strip:
                 lane,
                 LANES.get(lane, LANES["tool"]),
                 calls=sum(step.type == "tool_call" for step in group),
-                failed=sum(step.failed for step in group),
+                failed=sum(step.position in failed for step in group),
             )
         )
     return Strip(bars, is_to_scale=False, untimed=len(steps))

@@ -80,7 +80,7 @@ def visible(text: str) -> SafeString:
         parts.append(_sign(match, element))
         at = match.end()
     parts.append(escape(text[at:]))
-    return mark_safe("".join(parts))  # noqa: S308  (each part is escaped above)
+    return mark_safe("".join(parts))  # each part is escaped above
 
 
 def visible_plain(text: str) -> str:
@@ -109,7 +109,7 @@ def _spells(match: re.Match[str]) -> bool:
     text, start, end = match.string, match.start(), match.end()
     before = text[start - 1 : start]
     if match.group() == "\ufe0f":
-        return before > "\xa8" and not before.isalpha() or before in "#*0123456789" and before != ""
+        return (before > "\xa8" and not before.isalpha()) or (before in "#*0123456789" and before != "")
     return before > "\u02ff" and text[end : end + 1] > "\u02ff"
 
 

@@ -83,7 +83,7 @@ def caption(*parts: Part) -> Caption:
             html.append(f"“{visible(text)}”")
             plain.append(f"“{visible_plain(text)}”")
     # Whatever is not a str literal of ours went through `visible`.
-    return Caption(mark_safe("".join(html)), "".join(plain))  # noqa: S308
+    return Caption(mark_safe("".join(html)), "".join(plain))
 
 
 def number(count: int, one: str, many: str = "") -> str:

@@ -1,0 +1,169 @@
+"""A step as a line of the timeline: caption, times, state, and what links it to others.
+
+Lines are made from the first characters of each text; the whole is on the step's own page.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Left, Length
+from django.utils.safestring import SafeString
+
+from dashboard.outline import Brief, Outline
+from dashboard.rendering import captions, outcomes
+from dashboard.rendering.text import visible
+from dashboard.rendering.wording import Caption, State
+from dashboard.sizes import Octets
+from runs.models import Revision, Run, Step
+
+SAID_SHOWN = 4_000  # characters of what the agent said
+NOTES_SHOWN = 1_500  # of its thinking, which stands folded
+INPUT_READ = 2_000
+OUTPUT_READ = 8_192
+GAP_FROM = dt.timedelta(seconds=1)
+AT_ONCE = 400  # parameters of one query
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`kind` is the line's class in the sheet; `state` is set for tool calls alone.
+
+    `state`: "running", "done", "failed", or "open" for a call whose outcome was never told.
+    """
+
+    position: int
+    dom_id: str
+    kind: str
+    type: str
+    is_known: bool
+    tool: str | None
+    caption: Caption | None
+    said: SafeString
+    said_is_cut: bool
+    said_size: int
+    peek: str
+    state: str
+    timestamp: dt.datetime | None
+    duration_ms: int | None
+    gap: dt.timedelta | None
+    output_size: int | None
+    answer: int | None  # position of the result that answers this call
+    question: int | None  # position of the call that this result answers
+    version: int
+    vanished_at: dt.datetime | None
+    was_changed: bool
+    pk: int
+
+
+_KINDS = {
+    Step.Type.OUTPUT: "output",
+    Step.Type.THINKING: "thinking",
+    Step.Type.TOOL_CALL: "tool",
+    Step.Type.TOOL_RESULT: "result",
+}
+
+
+def lines(run: Run, steps: Sequence[Brief], outline: Outline) -> list[Line]:
+    """Lines for `steps`, in their order: two queries, whatever their number up to AT_ONCE."""
+    texts: dict[int, dict[str, Any]] = {}
+    changed: set[int] = set()
+    for at in range(0, len(steps), AT_ONCE):
+        part = steps[at : at + AT_ONCE]
+        texts |= {row["pk"]: row for row in _texts(part)}
+        changed |= _changed(run, part)
+    return [
+        _line(run, step, texts[step.pk], outline, step.position in changed)
+        for step in steps
+        if step.pk in texts
+    ]
+
+
+def _texts(steps: Sequence[Brief]) -> Iterable[dict[str, Any]]:
+    return Step.objects.filter(pk__in=[step.pk for step in steps]).values(
+        "pk",
+        "vanished_at",
+        said=Left("content", SAID_SHOWN),
+        said_length=Length("content"),
+        said_size=Octets("content"),
+        given=Left("tool_input", INPUT_READ),
+        output=Left("tool_output", OUTPUT_READ),
+        output_length=Length("tool_output"),
+        output_size=Octets("tool_output"),
+    )
+
+
+def _changed(run: Run, steps: Sequence[Brief]) -> set[int]:
+    """Positions at which the API later said something else than it had said."""
+    positions = [step.position for step in steps]
+    revisions = Revision.objects.filter(run=run, of=Revision.Of.STEP, position__in=positions)
+    return set(revisions.values_list("position", flat=True).distinct())
+
+
+def state_of(run: Run, step: Brief, outline: Outline) -> str:
+    """How a tool call stands; "" for other steps."""
+    if step.type != Step.Type.TOOL_CALL:
+        return ""
+    if step.position in outline.failed_calls:
+        return "failed"
+    if run.is_active and step.position in outline.still_open:
+        return "running"
+    is_done = step.is_answered or step.position in outline.answers or step.duration_ms is not None
+    return "done" if is_done else "open"
+
+
+def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, changed: bool) -> Line:
+    state = "" if step.is_gone else state_of(run, step, outline)
+    kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
+    shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
+    said = (texts["said"] or "")[:shown]
+    return Line(
+        position=step.position,
+        dom_id=f"s{step.position}-was-{step.pk}" if step.is_gone else f"s{step.position}",
+        kind=kind,
+        type=step.type,
+        is_known=kind != "other",
+        tool=step.tool_name,
+        caption=_caption(step, texts, outline, state),
+        said=visible(said),
+        said_is_cut=(texts["said_length"] or 0) > len(said),
+        said_size=texts["said_size"] or 0,
+        peek=said[:200],
+        state=state,
+        timestamp=step.timestamp,
+        duration_ms=step.duration_ms,
+        gap=gap(step, outline.before(step.position)),
+        output_size=texts["output_size"],
+        answer=outline.answers.get(step.position),
+        question=outline.questions.get(step.position),
+        version=step.changed_version,
+        vanished_at=texts["vanished_at"],
+        was_changed=changed,
+        pk=step.pk,
+    )
+
+
+def _caption(step: Brief, texts: dict[str, Any], outline: Outline, state: str) -> Caption | None:
+    if step.type in (Step.Type.OUTPUT, Step.Type.THINKING):
+        return None
+    output = texts["output"]
+    length = texts["output_length"] or 0
+    reason = outcomes.failure(
+        step.tool_name, output and output[: outcomes.PREFIX], length < outcomes.PREFIX
+    )
+    if step.type == Step.Type.TOOL_RESULT:
+        return captions.of_result(step.tool_name, outline.questions.get(step.position), reason)
+    tense: State = "done"
+    if state == "failed" or state == "running":
+        tense = state  # type: ignore[assignment]
+    value = captions.read_output(output, length <= OUTPUT_READ)
+    return captions.of_call(step.tool_name, texts["given"], value, tense, reason)
+
+
+def gap(step: Brief, before: Brief | None) -> dt.timedelta | None:
+    """How long nothing was told before `step` began; None below GAP_FROM or without times."""
+    if before is None or before.end is None or step.timestamp is None:
+        return None
+    span = step.timestamp - before.end
+    return span if span >= GAP_FROM else None
