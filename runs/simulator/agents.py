@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from runs.simulator.clock import iso
+from runs.simulator.plain import prose
 from runs.simulator.prices import DEFAULT_MODEL
-from runs.simulator.recorder import ID_ALPHABET, prose
+from runs.simulator.recorder import ID_ALPHABET
 
 ORGANISATION_SINCE_MS = 1_786_975_445_000  # 2026-08-17T14:04:05Z: before any simulated run
 _MS_A_DAY = 24 * 3600 * 1000

@@ -5,13 +5,12 @@ leave behind, so a script holds only its story.
 """
 
 import json
-import re
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from runs.simulator.plain import block, numbered, prose, rough_tokens
 from runs.simulator.prices import DEFAULT_MODEL, llm_cost_micros
 from runs.simulator.script import (
     NEVER_MS,
@@ -25,25 +24,8 @@ from runs.simulator.script import (
 )
 
 ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-CHARACTERS_PER_TOKEN = 4
 SYSTEM_PROMPT_TOKENS = 2_300
 SHORTEST_TOOL_MS = 20
-
-
-def prose(text: str) -> str:
-    """Undo the wrapping of the source: one line a paragraph."""
-    paragraphs = re.split(r"\n\s*\n", textwrap.dedent(text).strip())
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-
-
-def block(text: str) -> str:
-    """Text whose line breaks matter: Markdown, listings, usage texts."""
-    return textwrap.dedent(text).strip()
-
-
-def rough_tokens(*texts: Any) -> int:
-    total = sum(len(text if isinstance(text, str) else json.dumps(text)) for text in texts if text)
-    return max(1, total // CHARACTERS_PER_TOKEN)
 
 
 class Recorder:
@@ -140,7 +122,7 @@ class Recorder:
         given: dict[str, Any] = {"filePath": path}
         if offset is not None:
             given |= {"offset": offset, "limit": 400}
-        self.tool("read", given, _numbered(text, offset or 1), took=0.25)
+        self.tool("read", given, numbered(text, offset or 1), took=0.25)
 
     def write(self, path: str, text: str) -> None:
         content = block(text)
@@ -413,12 +395,6 @@ class Recorder:
         for line in self.logs:
             line.at_ms = fitted(line.at_ms)
         self._now_ms = fitted(self._now_ms)
-
-
-def _numbered(text: str, first: int) -> str:
-    """The way the read tool shows a file: five-digit line numbers."""
-    lines = textwrap.dedent(text).strip("\n").splitlines()
-    return "\n".join(f"{number:05d}| {line}" for number, line in enumerate(lines, first))
 
 
 def perform(script: Script, seed: int) -> Performance:

@@ -3,8 +3,9 @@
 from random import Random
 from typing import Literal
 
+from runs.simulator.plain import prose
 from runs.simulator.prices import DEFAULT_MODEL, llm_cost_micros
-from runs.simulator.recorder import ID_ALPHABET, prose
+from runs.simulator.recorder import ID_ALPHABET
 from runs.simulator.script import (
     LogLine,
     Performance,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runs.simulator.recorder import prose
+from runs.simulator.plain import prose
 
 MARKDOWN = Path(__file__).parent / "markdown"
 

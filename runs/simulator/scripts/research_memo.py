@@ -12,12 +12,7 @@ from runs.simulator.script import script
     demo_weight=4,
 )
 def research_memo(run: Recorder) -> None:
-    run.cast(
-        "regional sales director",
-        "senior account executive",
-        "field service manager",
-        "clinical trainer",
-    )
+    run.cast("regional sales director", "senior account executive", "clinical trainer")
     run.ask(
         """
         Research whether a two-year non-compete for a regional sales director can be enforced
