@@ -2,10 +2,15 @@ from django.contrib import admin
 from django.urls import include, path, register_converter
 
 from dashboard.converters import RunIdConverter
+from dashboard.views.accounts import change_email, reset_password
 from dashboard.views.add import add
+from dashboard.views.health import healthz, readyz
+from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
+from dashboard.views.run import cost, log, logs, metadata, raw, result, text, timeline
 from dashboard.views.runs import runs
 from dashboard.views.shares import revoke_link, share_links, share_run
+from dashboard.views.steps import step, step_payload
 
 register_converter(RunIdConverter, "run_id")
 
@@ -14,9 +19,27 @@ urlpatterns = [
     # Words of the site come before `<run_id:...>`, which would take them for an id.
     path("runs/", runs, name="runs"),
     path("runs/add/", add, name="add-run"),
+    path("runs/live/", runs_live, name="runs-live"),
+    path("runs/<run_id:run_id>/", timeline, name="run"),
+    path("runs/<run_id:run_id>/cost/", cost, name="run-cost"),
+    path("runs/<run_id:run_id>/cost/<int:position>/metadata/", metadata, name="entry-metadata"),
+    path("runs/<run_id:run_id>/result/", result, name="run-result"),
+    path("runs/<run_id:run_id>/logs/", logs, name="run-logs"),
+    path("runs/<run_id:run_id>/logs/<int:number>/", log, name="run-log"),
+    path("runs/<run_id:run_id>/text/<slug:name>/", text, name="run-text"),
+    path("runs/<run_id:run_id>/raw/", raw, name="run-raw"),
+    path("runs/<run_id:run_id>/steps/<int:position>/", step, name="step"),
+    path(
+        "runs/<run_id:run_id>/steps/<int:position>/<slug:part>/", step_payload, name="step-payload"
+    ),
+    path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/<int:pk>/revoke/", revoke_link, name="revoke-link"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("accounts/password/reset/", reset_password, name="account_reset_password"),
+    path("accounts/email/", change_email, name="account_email"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

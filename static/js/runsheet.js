@@ -65,4 +65,38 @@
       if (!menu.contains(event.target)) menu.open = false;
     }
   });
+
+  // The list's period and its dates say the same thing: choosing one lets go of the other.
+  // In the capture phase, so that htmx reads the form after it.
+  document.addEventListener("change", ({target}) => {
+    const form = target.closest?.("form.filters");
+    if (!form || !["from", "to"].includes(target.name)) return;
+    if (target.type === "radio") {
+      for (const date of form.querySelectorAll("input[type=date]")) date.value = "";
+    } else if (target.name === "from" && target.value) {
+      form.querySelector("input[type=radio][name=from][value='']").checked = true;
+    }
+  }, true);
+
+  // A region that refreshes itself waits while somebody selects, tabs or clicks in it.
+  function isInUse(region) {
+    const selection = document.getSelection();
+    const selects = selection && !selection.isCollapsed && region.contains(selection.anchorNode);
+    return selects || region.contains(document.activeElement);
+  }
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const region = event.detail.elt;
+    if (region.matches?.("[data-refreshes]") && (document.hidden || isInUse(region))) event.preventDefault();
+  });
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const {target, xhr, elt} = event.detail;
+    if (new URL(xhr.responseURL || location.href).pathname.startsWith("/accounts/")) {
+      event.detail.shouldSwap = false;
+      location.reload(); // logged out meanwhile: the page leads to the login and back
+    } else if (elt?.matches?.("[data-refreshes]") && isInUse(target)) {
+      event.detail.shouldSwap = false;
+    }
+  });
 })();
