@@ -58,6 +58,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Playwright's loop makes Django take this thread for an asynchronous one, until the very end
+    of a test, when the database is emptied."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("browser"):
+            patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def _own_hints() -> None:
     """No hint in Valkey, and no HTTP client, from the test before."""
@@ -146,10 +156,8 @@ def _server(django_db_setup: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(transactional_db: None, _server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def site(transactional_db: None, _server: str) -> str:
     """The base URL of the running site; it sees what the test writes."""
-    # Playwright's loop makes Django take this thread for an asynchronous one.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     return _server
 
 

@@ -87,7 +87,6 @@ class UsageEntryAdmin(RecordAdmin):
         ),
     )
 
-
     def view_on_site(self, entry: UsageEntry) -> str:
         return reverse("run-cost", args=[entry.run.run_id])
 
