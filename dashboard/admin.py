@@ -1,11 +1,11 @@
 """Share links, their views and accounts in the admin; the record itself is in `runs.admin`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -22,7 +22,7 @@ class StateFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("live", "live"), ("ended", "ended")]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[ShareLink]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         match self.value():
             case "live":
                 return queryset.live(timezone.now())
@@ -102,11 +102,16 @@ class ShareViewAdmin(RecordAdmin):
         return views.select_related("link__run").defer(*(f"link__{name}" for name in unused))
 
 
+if TYPE_CHECKING:
+    AnyUserAdmin = UserAdmin[User]  # generic in its stubs only
+else:
+    AnyUserAdmin = UserAdmin
+
 admin.site.unregister(User)
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin):
+class AccountAdmin(AnyUserAdmin):
     """Only a superuser touches a superuser, or makes one: the role "admin" is no way to it."""
 
     show_full_result_count = False
@@ -114,7 +119,7 @@ class AccountAdmin(UserAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     GUARDED = ("is_superuser", "user_permissions")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         own = super().get_readonly_fields(request, obj)
         return own if request.user.is_superuser else (*own, *self.GUARDED)
 

@@ -54,7 +54,7 @@ class ShareForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         today = timezone.localtime()
-        self.fields["days"].widget.choices = [  # type: ignore[attr-defined]
+        self.fields["days"].widget.choices = [
             (days, _lifetime(days, today + dt.timedelta(days=days))) for days in self.OFFERED
         ]
         for name in self.errors if self.is_bound else ():
@@ -94,13 +94,13 @@ def share_links(request: HttpRequest) -> HttpResponse:
     links = ShareLink.objects.for_lists().with_views().order_by("-id")
     if run_id := request.GET.get("run", "").replace("\x00", "").strip():
         links = links.filter(run__run_id=run_id)
-    match request.GET.get("state"):
-        case "live" as state:
-            links = links.live(timezone.now())
-        case "ended" as state:
-            links = links.ended(timezone.now())
-        case _:
-            state = None
+    state = request.GET.get("state")
+    if state == "live":
+        links = links.live(timezone.now())
+    elif state == "ended":
+        links = links.ended(timezone.now())
+    else:
+        state = None
     context = {"run_id": run_id, "state": state, "states": STATES}
     context |= _window(links, request.GET.get("after", ""))
     return render(request, "shares/list.html", context)

@@ -16,7 +16,7 @@ from runs.models import Discovery, Poll, Upstream
 class TroubleFilter(admin.SimpleListFilter):
     title = "trouble"
     parameter_name = "trouble"
-    KINDS: ClassVar = {
+    KINDS: ClassVar[dict[str, dict[str, Any]]] = {
         "quarantined": {"quarantined_at__isnull": False},
         "failing": {"quarantined_at": None, "failures__gt": 0},
         "none": {"quarantined_at": None, "failures": 0},

@@ -122,11 +122,8 @@ class RunAdmin(PollsRuns):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Run]:
         named = Agent.objects.filter(agent_id=models.OuterRef("agent_id")).values("name")[:1]
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(prompt_start=Left("prompt", 100), agent_name=models.Subquery(named))
-        )
+        runs: models.QuerySet[Run] = super().get_queryset(request)
+        return runs.annotate(prompt_start=Left("prompt", 100), agent_name=models.Subquery(named))
 
     def view_on_site(self, run: Run) -> str:
         return run.get_absolute_url()

@@ -98,7 +98,7 @@ def lines(*names: str, absent: str = ABSENT) -> list[Column]:
     return [shown(name, absent=absent) for name in names]
 
 
-def section(title: str, *parts: str | list[Column]) -> tuple[str, dict[str, Any]]:
+def section(title: str, *parts: str | list[Column]) -> tuple[str, Any]:
     """One entry of `fieldsets`; a bare name is left to Django, which links foreign keys."""
     fields: list[str | Column] = []
     for part in parts:
