@@ -5,10 +5,11 @@ was not reported is counted as such, never as nothing.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
@@ -101,7 +102,7 @@ OF_GROUP = {
 }
 
 
-def _spent(group: dict[str, int]) -> Spent:
+def _spent(group: Mapping[str, Any]) -> Spent:
     return Spent(*(group[name] for name in Spent._fields))
 
 
@@ -131,15 +132,16 @@ def costs(now: dt.datetime) -> Costs:
             Day(first + dt.timedelta(days=at), day, _part(day.micros, highest))
             for at, day in enumerate(spent)
         ],
-        by_agent=_shares(week.annotate(of=F("agent_id")), "agent", in_week),
-        by_model=_shares(week.annotate(of=Coalesce("usage_model", "model")), "model", in_week),
+        by_agent=_shares(week, "agent", F("agent_id"), in_week),
+        by_model=_shares(week, "model", Coalesce("usage_model", "model"), in_week),
     )
 
 
-def _shares(runs: QuerySet[Run], name: str, whole: Spent) -> list[Share]:
+def _shares(runs: QuerySet[Run], name: str, of: Combinable, whole: Spent) -> list[Share]:
     """The TOP groups by cost, and the others as one, so that the parts sum to the whole."""
-    groups = list(
-        runs.values("of")
+    groups: list[Any] = list(
+        runs.annotate(of=of)
+        .values("of")
         .annotate(**OF_GROUP)
         .order_by(F("micros").desc(), F("runs").desc(), F("of").asc())[:TOP]
     )
@@ -188,7 +190,7 @@ class Concern(NamedTuple):
         return self.total - len(self.worries)
 
 
-def running(now: dt.datetime) -> list[Run]:
+def running() -> list[Run]:
     return list(for_rows(Run.objects.filter(status=Run.Status.RUNNING))[:MOST_RUNNING])
 
 

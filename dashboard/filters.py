@@ -138,7 +138,8 @@ class Asked:
             "from": self.from_,
             "to": self.to,
             "sort": self.sort,
-        } | changes
+        }
+        values.update(changes)
         if values["sort"] == DEFAULT_SORT:
             values["sort"] = ""
         for name, value in values.items():

@@ -6,7 +6,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.db.models.functions import Substr
@@ -14,6 +14,7 @@ from django.db.models.functions import Substr
 from dashboard.audience import STAFF
 from runs import agents
 from runs.models import Run
+from runs.models.record import RunQuerySet
 
 # Longer than any row shows, short enough that fifty prompts of a megabyte cost nothing.
 OPENING = 400
@@ -22,7 +23,8 @@ OPENING = 400
 def for_rows(runs: QuerySet[Run]) -> QuerySet[Run]:
     """Only what a row needs: `run.opening` in place of the whole prompt, and the run's poll."""
     return (
-        runs.for_lists()  # type: ignore[attr-defined]
+        cast(RunQuerySet, runs)
+        .for_lists()
         .select_related("poll")
         .annotate(opening=Substr("prompt", 1, OPENING))
         .defer(
@@ -36,11 +38,6 @@ def for_rows(runs: QuerySet[Run]) -> QuerySet[Run]:
     )
 
 
-def live_ids(runs: Iterable[Run]) -> str:
-    """What the stream must know of the rows on a page: "17:3,18:1", key and version of each."""
-    return ",".join(f"{run.pk}:{run.version}" for run in runs)
-
-
 def rows(runs: list[Run], now: dt.datetime, names: dict[str, str] | None = None) -> dict[str, Any]:
     """The context of a table of rows."""
     if names is None:
@@ -50,5 +47,18 @@ def rows(runs: list[Run], now: dt.datetime, names: dict[str, str] | None = None)
         "audience": STAFF,
         "now": now,
         "agent_names": names,
-        "live_ids": live_ids(runs),
     }
+
+
+def newest() -> int:
+    """The key of the latest run: what comes after it is news to a page made now.
+
+    Ask before asking for the rows, or a run that comes in between is neither shown nor news.
+    """
+    return Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def stream(runs: Iterable[Run], seen: int) -> dict[str, str]:
+    """The context of partials/stream.html: key and version of each row, and `newest`."""
+    ids = ",".join(f"{run.pk}:{run.version}" for run in runs)
+    return {"stream_query": f"ids={ids}&seen={seen}"}

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from dashboard.audience import Audience
 from dashboard.rendering.text import visible_plain
 from runs import freshness
 from runs.models import Poll, Run
@@ -305,6 +306,13 @@ def remark_on(run: Run, now: dt.datetime) -> Remark | None:
         return Remark("behind", f"{seen}; {poll.last_error}")
     stall = freshness.stall(run, poll, now)
     return Remark("stalled", stall.sentence) if stall else None
+
+
+@register.simple_tag(takes_context=True)
+def page_of(context: template.Context, run: Run, page: str = "timeline") -> str:
+    """The address of a run's page for whoever looks: the context's `audience` knows it."""
+    audience: Audience = context["audience"]
+    return audience.url(page, run)
 
 
 @register.simple_tag(takes_context=True)

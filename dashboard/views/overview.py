@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard import board
-from dashboard.rows import rows
+from dashboard.rows import newest, rows, stream
 from runs import notices
 from runs.models import Run
 
@@ -17,23 +17,28 @@ from runs.models import Run
 @never_cache
 def overview(request: HttpRequest) -> HttpResponse:
     """The whole page; to htmx, which asks again now and then, only the part that changes."""
-    now = timezone.now()
+    now, seen = timezone.now(), newest()
+    running = board.running()
     active = board.active_counts()
     concerns = board.concerns(now, request.GET.get("show", ""))
     beat = notices.last_beat()
-    context = rows(board.running(now), now) | {
-        "active": active,
-        "unshown_running": active[Run.Status.RUNNING] - board.MOST_RUNNING,
-        "concerns": concerns,
-        "worry_count": sum(concern.total for concern in concerns),
-        "is_unchecked": sum(active.values()) > board.MOST_CHECKED,
-        "most_checked": board.MOST_CHECKED,
-        "failed_in_week": Run.objects.filter(board.failed_in("7d", now)).count(),
-        "costs": board.costs(now),
-        "discovered_at": board.last_discovery(),
-        "worker_seen_at": board.moment(beat),
-        "is_empty": not Run.objects.exists(),
-    }
+    context = (
+        rows(running, now)
+        | stream(running, seen)
+        | {
+            "active": active,
+            "unshown_running": active[Run.Status.RUNNING] - board.MOST_RUNNING,
+            "concerns": concerns,
+            "worry_count": sum(concern.total for concern in concerns),
+            "is_unchecked": sum(active.values()) > board.MOST_CHECKED,
+            "most_checked": board.MOST_CHECKED,
+            "failed_in_week": Run.objects.filter(board.failed_in("7d", now)).count(),
+            "costs": board.costs(now),
+            "discovered_at": board.last_discovery(),
+            "worker_seen_at": board.moment(beat),
+            "is_empty": not seen,
+        }
+    )
     template = "overview.html#board" if request.htmx else "overview.html"  # type: ignore[attr-defined]
     response = render(request, template, context)
     patch_vary_headers(response, ["HX-Request"])

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard import filters
 from dashboard.facets import facets
-from dashboard.rows import for_rows, rows
+from dashboard.rows import for_rows, newest, rows, stream
 from runs.models import Run
 
 PAGE_LENGTH = 50
@@ -21,23 +21,27 @@ PAGE_LENGTH = 50
 @never_cache
 def runs(request: HttpRequest) -> HttpResponse:
     """The whole page; to a filter that changed (htmx), only the results and what was wrong."""
-    now = timezone.now()
+    now, seen = timezone.now(), newest()
     asked = filters.read(request.GET, now)
     found = filters.matching(asked)
     page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
-    context = rows(page.runs, now, menus.agent_names) | {
-        "asked": asked,
-        "menus": menus,
-        "sorts": filters.SORTS,
-        "statuses": filters.STATUSES,
-        "periods": filters.PERIODS,
-        "total": filters.how_many(found),
-        "most_counted": filters.MOST_COUNTED,
-        "page_length": PAGE_LENGTH,
-        "next_query": asked.query(after=page.next) if page.next else "",
-        "first_query": asked.query(),
-    }
+    context = (
+        rows(page.runs, now, menus.agent_names)
+        | stream(page.runs, seen)
+        | {
+            "asked": asked,
+            "menus": menus,
+            "sorts": filters.SORTS,
+            "statuses": filters.STATUSES,
+            "periods": filters.PERIODS,
+            "total": filters.how_many(found),
+            "most_counted": filters.MOST_COUNTED,
+            "page_length": PAGE_LENGTH,
+            "next_query": asked.query(after=page.next) if page.next else "",
+            "first_query": asked.query(),
+        }
+    )
     return _answer(request, context)
 
 
