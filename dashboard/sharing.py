@@ -49,14 +49,18 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def opened_by(token: str) -> ShareLink | None:
-    """The live link with this token, its run joined; None for all others, whatever is wrong.
+def opened_by(token: str, without: Iterable[str] = ()) -> ShareLink | None:
+    """The live link with this token, its run and poll joined; None for all others, whatever is
+    wrong with them.
 
-    One query whether the token is unknown, expired, revoked or its creator's account disabled.
+    One and the same query whether the token is unknown, expired, revoked or its creator's account
+    disabled. `without`: columns of the run that are not needed.
     """
+    unread = ("token_digest", "run__poll__seen_digest", *(f"run__{name}" for name in without))
     return (
         ShareLink.objects.live(timezone.now())
-        .select_related("run")
+        .select_related("run__poll")
+        .defer(*unread)
         .filter(token_digest=digest(token))
         .first()
     )

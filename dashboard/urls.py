@@ -1,7 +1,8 @@
 from django.contrib import admin
-from django.urls import include, path, register_converter
+from django.urls import include, path, re_path, register_converter
 
 from dashboard.converters import RunIdConverter
+from dashboard.views import shared
 from dashboard.views.accounts import change_email, reset_password
 from dashboard.views.add import add
 from dashboard.views.health import healthz, readyz
@@ -36,6 +37,23 @@ urlpatterns = [
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/<int:pk>/revoke/", revoke_link, name="revoke-link"),
+    path("s/<str:token>/", shared.timeline, name="shared-run"),
+    path("s/<str:token>", shared.timeline),  # mail programs drop a slash at the end
+    path("s/<str:token>/cost/", shared.cost, name="shared-cost"),
+    path("s/<str:token>/cost/<int:position>/metadata/", shared.metadata, name="shared-metadata"),
+    path("s/<str:token>/result/", shared.result, name="shared-result"),
+    path("s/<str:token>/logs/", shared.logs, name="shared-logs"),
+    path("s/<str:token>/logs/<int:number>/", shared.log, name="shared-log"),
+    path("s/<str:token>/text/<slug:name>/", shared.text, name="shared-text"),
+    path("s/<str:token>/steps/<int:position>/", shared.step, name="shared-step"),
+    path(
+        "s/<str:token>/steps/<int:position>/<slug:part>/",
+        shared.step_payload,
+        name="shared-step-payload",
+    ),
+    path("s/<str:token>/live/", shared.live, name="shared-live"),
+    # Whatever else is asked of a link gets the very answer that a wrong token gets.
+    re_path(r"^s/", shared.nowhere),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("accounts/password/reset/", reset_password, name="account_reset_password"),
