@@ -13,6 +13,7 @@ import httpx
 import msgspec
 from django.conf import settings
 
+from runs.casedev import network
 from runs.casedev.errors import (
     CaseDevError,
     Forbidden,
@@ -42,6 +43,9 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     received_at: dt.datetime
 
+    def __repr__(self) -> str:
+        return f"<Answer of {len(self.body)} bytes>"  # the bytes are privileged
+
 
 def is_run_id(text: str) -> bool:
     """Whether `text` could be a run id at all; nothing else is ever put into a URL."""
@@ -52,21 +56,28 @@ class Client:
     """Thread-safe. Every method raises a `CaseDevError` unless the answer was 2xx and whole."""
 
     def __init__(
-        self, base_url: str, key: str, *, transport: httpx.BaseTransport | None = None
+        self,
+        base_url: str,
+        key: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        deadline: float = DEADLINE,
+        body_cap: int = BODY_CAP,
     ) -> None:
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         headers["User-Agent"] = "runsheet"
         if key:
             headers["Authorization"] = f"Bearer {key}"
         self._has_way_in = bool(key) or httpx.URL(base_url).scheme == "http"
+        self._deadline, self._body_cap = deadline, body_cap
+        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30.0)
         self._http = httpx.Client(
             base_url=base_url,
             headers=headers,
             timeout=httpx.Timeout(_READ, connect=5.0),
-            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=transport or network.Transport(limits),
         )
 
     def close(self) -> None:
@@ -93,21 +104,26 @@ class Client:
     def _get(self, path: str, query: dict[str, str] | None = None) -> Answer:
         if not self._has_way_in:
             raise KeyRefused("CASEDEV_API_KEY is not set, so Case.dev cannot be asked.")
-        ends_at = time.monotonic() + DEADLINE
+        ends_at = time.monotonic() + self._deadline
         try:
-            with self._http.stream("GET", path, params=query) as response:
+            with (
+                network.deadline(ends_at),
+                self._http.stream("GET", path, params=query) as response,
+            ):
                 if response.is_success:
-                    body = b"".join(_bounded(response, BODY_CAP, ends_at))
+                    body = b"".join(_bounded(response, self._body_cap, ends_at))
                     return Answer(body, dt.datetime.now(dt.UTC))
-                raise _refusal(response, ends_at)
-        except httpx.TimeoutException as error:
-            raise Unreachable("Case.dev did not answer in time.") from error
-        except httpx.RemoteProtocolError as error:
-            raise Unreachable("Case.dev broke off its answer.") from error
-        except httpx.TransportError as error:
-            raise Unreachable("Case.dev cannot be reached.") from error
+                problem = _refusal(response, ends_at)
+        except httpx.TimeoutException:
+            problem = Unreachable("Case.dev did not answer in time.")
+        except httpx.RemoteProtocolError:
+            problem = Unreachable("Case.dev broke off its answer.")
+        except (httpx.TransportError, httpx.UnsupportedProtocol):
+            problem = Unreachable("Case.dev cannot be reached.")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Unreachable(f"The request failed ({type(error).__name__}).") from error
+            problem = Unreachable(f"The request failed ({type(error).__name__}).")
+        # Outside the handlers: httpx's exceptions lead to the request, and so to the key.
+        raise problem
 
 
 def _segment(identifier: str) -> str:
@@ -117,32 +133,52 @@ def _segment(identifier: str) -> str:
 
 
 def _bounded(response: httpx.Response, cap: int, ends_at: float) -> Iterator[bytes]:
-    """The decompressed body in pieces, never more than `cap` bytes of it in all.
+    """The decompressed body in pieces; never more than `cap` bytes, on the wire or inflated.
 
     httpx's own decoding would inflate a whole chunk before anyone could count it.
     """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("identity", "gzip", ""):
         raise Unreadable(f"Case.dev answered in the encoding {encoding[:20]!r}, which we refuse.")
-    inflater = zlib.decompressobj(31) if encoding == "gzip" else None
-    taken = 0
-    for chunk in response.iter_raw(_CHUNK):
+    pieces = _in_time(response.iter_raw(), ends_at)
+    if encoding == "gzip":
+        pieces = _inflated(_capped(pieces, cap))
+    return _capped(pieces, cap)
+
+
+def _in_time(pieces: Iterator[bytes], ends_at: float) -> Iterator[bytes]:
+    for piece in pieces:
         if time.monotonic() > ends_at:
-            raise Unreachable(f"Case.dev took longer than {DEADLINE:.0f} s to answer.")
-        for piece in _inflate(inflater, chunk) if inflater else (chunk,):
-            taken += len(piece)
-            if taken > cap:
-                raise Unreadable(f"The answer is larger than {cap // 2**20} MB and was refused.")
-            yield piece
-    if inflater is not None and not inflater.eof:
+            raise Unreachable("Case.dev did not answer in time.")
+        yield piece
+
+
+def _capped(pieces: Iterator[bytes], cap: int) -> Iterator[bytes]:
+    taken = 0
+    for piece in pieces:
+        taken += len(piece)
+        if taken > cap:
+            raise Unreadable(f"The answer is larger than {cap // 2**20} MB and was refused.")
+        yield piece
+
+
+def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The members of a gzip stream, in pieces of at most _CHUNK bytes."""
+    inflater = zlib.decompressobj(31)
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if inflater.eof:
+                inflater = zlib.decompressobj(31)
+            yield _inflate(inflater, rest)
+            rest = inflater.unconsumed_tail or inflater.unused_data
+    if not inflater.eof:
         raise Unreachable("Case.dev broke off its compressed answer.")
 
 
-def _inflate(inflater: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+def _inflate(inflater: "zlib._Decompress", packed: bytes) -> bytes:
     try:
-        while chunk:
-            yield inflater.decompress(chunk, _CHUNK)
-            chunk = inflater.unconsumed_tail
+        return inflater.decompress(packed, _CHUNK)
     except zlib.error as error:
         raise Unreadable("The answer's compression is broken.") from error
 
@@ -151,11 +187,12 @@ def _refusal(response: httpx.Response, ends_at: float) -> CaseDevError:
     """The error that a non-2xx answer stands for, with the API's own words if it gave any."""
     try:
         body = b"".join(_bounded(response, ERROR_BODY_CAP, ends_at))
-    except CaseDevError:
-        body = b""
+    except (CaseDevError, httpx.HTTPError):
+        body = b""  # the status alone says enough
     status = response.status_code
-    wait = retry_after(response.headers, dt.datetime.now(dt.UTC))
-    words = _words(body)
+    wait = retry_after(response.headers, dt.datetime.now(dt.UTC), is_rate_limit=status == 429)
+    key = response.request.headers.get("authorization", "").removeprefix("Bearer ")
+    words = _words(body, key)
     sentence = f"Case.dev answered {status}" + (f": {words}" if words else ".")
     match status:
         case 401:
@@ -176,7 +213,7 @@ def _refusal(response: httpx.Response, ends_at: float) -> CaseDevError:
             return Rejected(sentence, retry_after=wait)
 
 
-def _words(body: bytes) -> str:
+def _words(body: bytes, key: str) -> str:
     """The message inside an error body: `error.message`, `error`, or `message`; else nothing."""
     try:
         answer = json.loads(body)
@@ -188,13 +225,13 @@ def _words(body: bytes) -> str:
         answer.get("message") if isinstance(answer, dict) else None,
     ]
     said = next((text for text in candidates if isinstance(text, str) and text.strip()), "")
-    return _one_line(said)
+    return _one_line(said, key)
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, key: str) -> str:
     """Fit for a log line: no line breaks or control characters, no key, at most 300 characters."""
-    if settings.CASEDEV_API_KEY:
-        text = text.replace(settings.CASEDEV_API_KEY, "***")
+    if key:
+        text = text.replace(key, "***")
     printable = "".join(c if c.isprintable() else " " for c in text[:1000])
     return " ".join(printable.split())[:300]
 

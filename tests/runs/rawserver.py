@@ -1,0 +1,58 @@
+"""A server that says just what a test tells it to, byte by byte."""
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+type Script = Callable[[socket.socket], None]
+
+
+class RawServer:
+    """Plays `script` to each connection, after the head of its request was read.
+
+    with RawServer(lambda peer: peer.sendall(b"HTTP/1.1 204 ...")) as server: server.url
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[bytes] = []
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._ends.is_set():
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            with peer:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += peer.recv(65536)
+                self.requests.append(head)
+                try:
+                    self._script(peer)
+                except OSError:
+                    continue  # the client hung up, as some tests want it to
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end of the test."""
+        if self._ends.wait(seconds):
+            raise OSError
+
+
+def ok(body: bytes, *headers: str, length: int | None = None) -> bytes:
+    """A whole 200 answer."""
+    lines = ["HTTP/1.1 200 OK", f"content-length: {len(body) if length is None else length}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
