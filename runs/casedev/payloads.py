@@ -18,9 +18,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from runs import text
 from runs.casedev.errors import Unreadable
 
-type Text = str | None | UnsetType
-type Number = int | None | UnsetType
-type Texts = list[str] | None | UnsetType
+type Text = str | UnsetType | None
+type Number = int | UnsetType | None
+type Texts = list[str] | UnsetType | None
 type Notes = list[str]
 
 ABSENT = Raw(b"")
@@ -36,8 +36,8 @@ class FinalResponse(Struct, rename="camel"):
 class Result(Struct, rename="camel"):
     output: Text = UNSET
     output_object_ids: Texts = UNSET
-    final_response: FinalResponse | None | UnsetType = UNSET
-    logs: dict[str, Text] | None | UnsetType = UNSET
+    final_response: FinalResponse | UnsetType | None = UNSET
+    logs: dict[str, Text] | UnsetType | None = UNSET
 
 
 class Summary(Struct, rename="camel"):
@@ -53,8 +53,8 @@ class Usage(Struct, rename="camel"):
     output_tokens: Number = UNSET
     tool_calls: Number = UNSET
     duration_ms: Number = UNSET
-    summary: Summary | None | UnsetType = UNSET
-    entries: list[Raw] | None | UnsetType = UNSET
+    summary: Summary | UnsetType | None = UNSET
+    entries: list[Raw] | UnsetType | None = UNSET
 
 
 class Details(Struct, rename="camel"):
@@ -72,9 +72,9 @@ class Details(Struct, rename="camel"):
     provider: Text = UNSET
     runtime_id: Text = UNSET
     runtime_state: Text = UNSET
-    result: Result | None | UnsetType = UNSET
-    usage: Usage | None | UnsetType = UNSET
-    steps: list[Raw] | None | UnsetType = UNSET
+    result: Result | UnsetType | None = UNSET
+    usage: Usage | UnsetType | None = UNSET
+    steps: list[Raw] | UnsetType | None = UNSET
     created_at: Text = UNSET
     started_at: Text = UNSET
     completed_at: Text = UNSET
@@ -121,8 +121,8 @@ class ListedRun(Struct, rename="camel"):
 class RunPage(Struct, rename="camel"):
     """One page of `GET /agent/v1/run`, newest first."""
 
-    runs: list[Raw] | None | UnsetType = UNSET
-    has_more: bool | None | UnsetType = UNSET
+    runs: list[Raw] | UnsetType | None = UNSET
+    has_more: bool | UnsetType | None = UNSET
     next_cursor: Text = UNSET
 
 
@@ -134,8 +134,8 @@ class AgentPayload(Struct, rename="camel"):
 
 
 class AgentPage(Struct, rename="camel"):
-    agents: list[Raw] | None | UnsetType = UNSET
-    has_more: bool | None | UnsetType = UNSET
+    agents: list[Raw] | UnsetType | None = UNSET
+    has_more: bool | UnsetType | None = UNSET
     next_cursor: Text = UNSET
 
 
@@ -219,7 +219,7 @@ def _take(raw: Raw, declared: Any, path: str, notes: Notes) -> Any:
 
 
 def _core(declared: Any) -> Any:
-    """The type that is left of an optional one: `str` of `str | None | UnsetType`."""
+    """The type that is left of an optional one: `str` of `str | UnsetType | None`."""
     declared = getattr(declared, "__value__", declared)
     if get_origin(declared) is types.UnionType:
         kinds = [kind for kind in get_args(declared) if kind not in (types.NoneType, UnsetType)]
