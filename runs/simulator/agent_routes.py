@@ -50,7 +50,6 @@ def hire(world: World, fields: dict[str, Any], *, ephemeral: bool = False) -> Ag
         description=optional_text(fields, "description"),
         model=optional_text(fields, "model") or DEFAULT_MODEL,
         sandbox=fields.get("sandbox"),
-        ephemeral=ephemeral,
     )
     for name, attribute in _LISTS.items():
         setattr(agent, attribute, optional_texts(fields, name))
@@ -67,7 +66,7 @@ async def create_agent(request: Request) -> Response:
 async def list_agents(request: Request) -> Response:
     world, query = world_of(request), request.query_params
     limit = whole_number(query.get("limit"), "limit", DEFAULT_LIMIT, 1, HIGHEST_LIMIT)
-    listed = [agent for agent in world.agents.values() if agent.is_active and not agent.ephemeral]
+    listed = [agent for agent in world.agents.values() if agent.is_active and not agent.only_run]
     listed.reverse()
     if cursor := query.get("cursor"):
         places = [place for place, agent in enumerate(listed) if agent.id == cursor]

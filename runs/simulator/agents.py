@@ -28,7 +28,8 @@ class Agent(msgspec.Struct, kw_only=True, rename="camel"):
     disabled_tools: list[str] | None = None
     sandbox: Any = None
     is_active: bool = True
-    ephemeral: bool = False  # made by /execute: soft-deleted with its run and never listed
+    # Made by /execute for this one run: never listed, and deleted when the run ends.
+    only_run: str | None = None
 
     def summary(self) -> dict[str, Any]:
         """A list item: no instructions (API facts, run endpoints: agents)."""

@@ -269,16 +269,18 @@ class SimulatedRun:
         scripted = self.timeline.played.result
         if status not in ("completed", "failed") or variant.outcome == "failed_null_result":
             return None
+        if variant.outcome == "failed_logs_only":
+            return {"logs": self._logs()}
         if scripted is None:
             return None
         result: dict[str, Any] = {}
-        if scripted.output is not None and variant.outcome != "failed_logs_only":
+        if scripted.output is not None:
             result["output"] = scripted.output
-            if variant.fields != "oldest":
+        if variant.fields != "oldest":
+            if scripted.output is not None:
                 result["outputObjectIds"] = scripted.object_ids
+            if scripted.summary or scripted.issues:
                 result["finalResponse"] = self._final_response(scripted)
-        elif scripted.issues and variant.fields != "oldest":
-            result["finalResponse"] = self._final_response(scripted)
         result["logs"] = self._logs()
         return result
 
@@ -344,7 +346,7 @@ class SimulatedRun:
     def _step(self, position: int, moment: Moment, done: bool) -> dict[str, Any]:
         step, variant = moment.step, self.facts.variant
         answered = done and moment.part != "call" and step.type == "tool_call"
-        output = shaped_output(step.tool_output, variant.tool_output, msgspec.json.decode)
+        output = shaped_output(step.tool_output, variant.tool_output) if answered else None
         type_: str = "tool_result" if moment.part == "result" else step.type
         if variant.unknown == "values" and type_ == "thinking":
             type_ = "reflection"
@@ -354,7 +356,7 @@ class SimulatedRun:
             "content": step.content,
             "toolName": step.tool_name,
             "toolInput": None if moment.part == "result" else step.tool_input,
-            "toolOutput": output if answered else None,
+            "toolOutput": output,
             "durationMs": moment.took_ms if answered else None,
             "timestamp": iso(moment.timestamp_ms),
         }

@@ -166,6 +166,7 @@ async def execute(request: Request) -> Response:
     required_text(fields, "prompt")
     agent = request.app.state.hire(fields, ephemeral=True)
     run = _queue(request, fields, agent)
+    agent.only_run = run.id
     world.execute(run)
     running = {
         "runId": run.id,

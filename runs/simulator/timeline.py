@@ -5,10 +5,12 @@ of a run a pure function of its facts and the time.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
+
+import msgspec
 
 from runs.simulator.clock import iso
 from runs.simulator.script import NEVER_MS, Performance, ScriptedEntry, ScriptedStep
@@ -68,7 +70,7 @@ class Timeline:
         self.entry_ms = [self.wall(entry.at_ms) for entry in self.entries]
         self._totals = list(accumulate(self.entries, Totals.plus, initial=Totals()))
         self._tool_calls = list(
-            accumulate(m.part != "result" and m.step.type == "tool_call" for m in self.moments)
+            accumulate(int(m.part != "result" and m.step.type == "tool_call") for m in self.moments)
         )
 
     def wall(self, at_ms: int) -> int:
@@ -143,7 +145,7 @@ class Timeline:
         return self.end_ms if self._variant.steps == "at_end" else moment_ms
 
 
-def shaped_output(text: Any, shape: str, parse: Callable[[str], Any]) -> Any:
+def shaped_output(text: str, shape: str) -> Any:
     """A tool's answer in another of the shapes that `toolOutput: any` allows."""
     match shape:
         case "scripted":
@@ -151,11 +153,11 @@ def shaped_output(text: Any, shape: str, parse: Callable[[str], Any]) -> Any:
         case "null":
             return None
         case "number":
-            return len(str(text))
+            return len(text)
         case "array":
-            return str(text).splitlines()
+            return text.splitlines()
     try:
-        value = parse(text)
+        value = msgspec.json.decode(text)
     except ValueError:
         value = None
     if shape == "object":

@@ -97,6 +97,8 @@ class World:
     def agent(self, agent_id: str) -> Agent:
         """Raises `ApiError` 404 for an agent that was never made or was deleted."""
         found = self.agents.get(agent_id)
+        if found is not None and found.only_run and self.run(found.only_run).ended(self.now_ms()):
+            found.is_active = False
         if found is None or not found.is_active:
             raise ApiError(404, f"Agent {agent_id} not found")
         return found
