@@ -66,9 +66,7 @@ def test_status_and_details_agree_from_start_to_end(server: SimulatorServer, sdk
     assert elapsed.total_seconds() * 1000 == status.duration_ms
 
 
-def test_completed_details_read_as_the_sdk_models_say(
-    server: SimulatorServer, sdk: Any
-) -> None:
+def test_completed_details_read_as_the_sdk_models_say(server: SimulatorServer, sdk: Any) -> None:
     run = server.start("nda_review")
     server.advance(300)
     details = sdk.agent.v1.run.get_details(run.id)
@@ -144,9 +142,7 @@ def test_events_are_replayed_from_the_last_seen(server: SimulatorServer, sdk: An
     assert list(sdk.agent.v1.run.events(run.id, last_event_id=4)) == events[4:]
 
 
-def test_execute_runs_with_an_agent_that_is_never_listed(
-    server: SimulatorServer, sdk: Any
-) -> None:
+def test_execute_runs_with_an_agent_that_is_never_listed(server: SimulatorServer, sdk: Any) -> None:
     running = sdk.agent.v1.execute.create(prompt="Search for force majeure clauses")
     assert running.status == "running"
     assert sdk.agent.v1.run.get_details(running.run_id).agent_id == running.agent_id
