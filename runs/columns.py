@@ -56,8 +56,12 @@ def of_run(details: Details, notes: Notes) -> Columns:
         "tool_calls": _count(usage.tool_calls, "usage.toolCalls", notes),
         "duration_ms": _count(usage.duration_ms, "usage.durationMs", notes),
         "summary_cost_micros": _count(summary.cost_micros, "usage.summary.costMicros", notes),
-        "total_input_tokens": _count(summary.total_input_tokens, "totalInputTokens", notes),
-        "total_output_tokens": _count(summary.total_output_tokens, "totalOutputTokens", notes),
+        "total_input_tokens": _count(
+            summary.total_input_tokens, "usage.summary.totalInputTokens", notes
+        ),
+        "total_output_tokens": _count(
+            summary.total_output_tokens, "usage.summary.totalOutputTokens", notes
+        ),
         "total_tokens": _count(summary.total_tokens, "usage.summary.totalTokens", notes),
         "created_at": _time(details.created_at, "createdAt", notes),
         "started_at": _time(details.started_at, "startedAt", notes),
@@ -130,11 +134,11 @@ def _absent(struct: Struct, prefix: str) -> Iterator[str]:
             yield from _absent(value, f"{prefix}{name}.")
 
 
-def _long(value: str | None | UnsetType) -> str | None:
+def _long(value: str | UnsetType | None) -> str | None:
     return text.clean(value) if isinstance(value, str) else None
 
 
-def _short(value: str | None | UnsetType, length: int, path: str, notes: Notes) -> str | None:
+def _short(value: str | UnsetType | None, length: int, path: str, notes: Notes) -> str | None:
     if not isinstance(value, str):
         return None
     if len(value) > length:
@@ -142,17 +146,17 @@ def _short(value: str | None | UnsetType, length: int, path: str, notes: Notes) 
     return text.fit(text.clean(value), length)
 
 
-def _list(value: list[str] | None | UnsetType) -> list[str] | None:
+def _list(value: list[str] | UnsetType | None) -> list[str] | None:
     return [text.clean(item) for item in value] if isinstance(value, list) else None
 
 
-def _logs(value: dict[str, Any] | None | UnsetType) -> list[list[str | None]] | None:
+def _logs(value: dict[str, Any] | UnsetType | None) -> list[list[str | None]] | None:
     if not isinstance(value, dict):
         return None
     return [[text.clean(name), _long(part)] for name, part in value.items()]
 
 
-def _count(value: int | None | UnsetType, path: str, notes: Notes) -> int | None:
+def _count(value: int | UnsetType | None, path: str, notes: Notes) -> int | None:
     if not isinstance(value, int):
         return None
     if text.whole(value) is None:
@@ -160,7 +164,7 @@ def _count(value: int | None | UnsetType, path: str, notes: Notes) -> int | None
     return text.whole(value)
 
 
-def _time(value: str | None | UnsetType, path: str, notes: Notes) -> Any:
+def _time(value: str | UnsetType | None, path: str, notes: Notes) -> Any:
     if not isinstance(value, str):
         return None
     moment = text.moment(value)

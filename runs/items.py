@@ -67,7 +67,7 @@ ENTRIES = Track(
     read=_read_entry,
 )
 
-type Raws = list[Raw] | None | UnsetType
+type Raws = list[Raw] | UnsetType | None
 
 
 def sync_steps(

@@ -1,26 +1,25 @@
 """The one place where untrusted text and JSON become storable, the same on every database.
 
-PostgreSQL refuses NUL and lone surrogates, SQLite takes them; `json` accepts NaN, `msgspec` does
-not. What is changed here is changed for both; the bytes as they came are kept in `Payload`.
+PostgreSQL refuses NUL and lone surrogates, SQLite takes them; many encoders write NaN, and JSON
+does not know it. What is changed here is changed for both; the bytes as they came are kept in
+`Payload`.
 """
 
 import datetime as dt
-import json
 import re
-from decimal import Decimal
-from typing import Any
-
-import msgspec
 
 NUL_SHOWN = "\u2400"  # SYMBOL FOR NULL
 REPLACED = "\ufffd"
 _TROUBLE = re.compile("[\x00\ud800-\udfff]")
-_encoder = msgspec.json.Encoder(decimal_format="number")
-LONGEST = 2**63 - 1
-
-
-class NotJSON(ValueError):
-    """The bytes are not JSON that can be read within limits; the message says why."""
+# A string of JSON (group 1), or what some encoders write where JSON knows no number.
+_STRING_OR_NAN = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|-?(?:NaN|Infinity)', re.DOTALL)
+# Within a string: both halves of a character, one half alone (group 1), any other escape.
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+MOST = 10**15  # a billion dollars in micro-dollars: sums of thousands fit a 64-bit column
 
 
 def clean(text: str) -> str:
@@ -36,8 +35,8 @@ def fit(text: str, length: int) -> str:
 
 
 def whole(number: int) -> int | None:
-    """`number` if a 64-bit column can hold it."""
-    return number if -LONGEST <= number <= LONGEST else None
+    """`number` if a column can hold it, and a sum of thousands like it."""
+    return number if -MOST <= number <= MOST else None
 
 
 def moment(text: str) -> dt.datetime | None:
@@ -61,27 +60,16 @@ def utf8(body: bytes) -> bytes:
     return body
 
 
-def repaired(body: bytes) -> bytes:
-    """JSON that strict parsers refuse (lone surrogates, NaN, Infinity), written anew.
-
-    Numbers keep their digits. Raises NotJSON for what is not JSON at all, or too deep to read.
-    """
-    try:
-        value = json.loads(body, parse_constant=str, parse_float=Decimal, parse_int=Decimal)
-        return _encoder.encode(_clean_deep(value))
-    except RecursionError as error:
-        raise NotJSON("it is nested too deeply") from error
-    except (ValueError, ArithmeticError) as error:
-        raise NotJSON("it is not JSON") from error
+def mended(body: bytes) -> bytes:
+    """`body` with what common encoders write and JSON does not know made JSON: NaN and Infinity
+    become strings, escaped lone surrogates U+FFFD. No other byte changes, so what was stored of
+    the same run before stays as it is."""
+    return _STRING_OR_NAN.sub(_mended_token, body)
 
 
-def _clean_deep(value: Any) -> Any:
-    match value:
-        case str():
-            return clean(value)
-        case list():
-            return [_clean_deep(item) for item in value]
-        case dict():
-            return {clean(key): _clean_deep(item) for key, item in value.items()}
-        case _:
-            return value
+def _mended_token(found: re.Match[bytes]) -> bytes:
+    if found[1] is None:
+        return b'"%b"' % found[0]
+    if b"\\u" not in found[1]:
+        return found[1]
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], found[1])

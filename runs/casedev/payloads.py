@@ -7,8 +7,10 @@ type, a lenient one that takes what makes sense and notes what it found.
 UNSET stands for an absent key, None for null.
 """
 
+import re
 import types
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
 from typing import Any, get_args, get_origin
 
@@ -147,24 +149,31 @@ def read[T: Struct](body: bytes, kind: type[T], notes: Notes) -> T:
     try:
         try:
             return read_part(sound, kind, "", notes)
-        except (msgspec.DecodeError, RecursionError):
-            return read_part(text.repaired(sound), kind, "", notes)
-    except (text.NotJSON, msgspec.DecodeError, RecursionError) as error:
-        raise Unreadable(f"The answer cannot be read: {_why(error)}.", body=body) from error
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            answer = read_part(text.mended(sound), kind, "", notes)
+            _note(notes, "The answer held NaN, Infinity or half characters, which are no JSON.")
+            return answer
+    except msgspec.ValidationError as error:
+        raise _unreadable("it is not a JSON object", body) from error
+    except msgspec.DecodeError as error:
+        raise _unreadable("it is not JSON", body) from error
+    except RecursionError as error:
+        raise _unreadable("it is nested too deeply", body) from error
+
+
+def _unreadable(why: str, body: bytes) -> Unreadable:
+    return Unreadable(f"The answer cannot be read: {why}.", body=body)
 
 
 def read_part[T: Struct](raw: bytes | Raw, kind: type[T], path: str, notes: Notes) -> T:
     """One object inside an answer; `path` names it in `notes`, as in "steps[3]"."""
     try:
-        return _decoder(kind).decode(raw)
+        part: T = _decoder(kind).decode(raw)
     except msgspec.ValidationError:
         return _read_leniently(raw, kind, path, notes)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, msgspec.ValidationError):
-        return "it is not a JSON object"
-    return str(error) if isinstance(error, text.NotJSON) else "it is not JSON"
+    return part
 
 
 def _note(notes: Notes, sentence: str) -> None:
@@ -185,7 +194,7 @@ def _members(kind: type[Struct]) -> dict[str, tuple[str, Any]]:
 
 def _read_leniently[T: Struct](raw: bytes | Raw, kind: type[T], path: str, notes: Notes) -> T:
     try:
-        present = _decoder(dict[str, Raw]).decode(raw)
+        present: dict[str, Raw] = _decoder(dict[str, Raw]).decode(raw)
     except msgspec.ValidationError:
         if not path:
             raise
@@ -208,13 +217,12 @@ def _take(raw: Raw, declared: Any, path: str, notes: Notes) -> Any:
     core = _core(declared)
     if isinstance(core, type) and issubclass(core, Struct):
         return _read_leniently(raw, core, path, notes)
-    value = _COERCIONS[_shape(core)](bytes(raw))
-    outcome = "could not be used" if value is None else "was taken as it makes sense"
-    _note(
-        notes,
-        f"{path} had an unexpected type ({bytes(raw)[:40].decode('utf-8', 'replace')}); "
-        f"it {outcome}.",
-    )
+    sent = bytes(raw)
+    value, is_as_declared = _COERCIONS[_shape(core)](sent)
+    if not is_as_declared:
+        outcome = "could not be used" if value is None else "was taken as it makes sense"
+        shown = sent[:40].decode("utf-8", "replace")
+        _note(notes, f"{path} had an unexpected type ({shown}); it {outcome}.")
     return value
 
 
@@ -233,54 +241,61 @@ def _shape(core: Any) -> str:
     return "logs" if get_origin(core) is dict else core.__name__
 
 
-def _as_text(raw: bytes) -> str | None:
-    value = msgspec.json.decode(raw)
-    return value if value is None or isinstance(value, str) else raw.decode()
+# Each gives a value and whether it is of the declared type after all. They look at the first
+# byte and do not decode what they keep as text: it may be deep, or a number without measure.
 
 
-def _as_whole(raw: bytes) -> int | None:
-    match msgspec.json.decode(raw):
-        case float(value) if value.is_integer():
-            return int(value)
-        case str(value) if value.strip().lstrip("-").isdecimal() and len(value) < 20:
-            return int(value)
-        case _:
-            return None
+def _as_text(raw: bytes) -> tuple[str | None, bool]:
+    if raw.startswith(b'"'):
+        return _string(raw), True
+    return (None, True) if raw == b"null" else (raw.decode(), False)
 
 
-def _as_truth(raw: bytes) -> bool | None:
-    return {b"1": True, b"0": False, b'"true"': True, b'"false"': False}.get(raw)
+def _string(raw: bytes) -> str:
+    value: str = _decoder(str).decode(raw)
+    return value
 
 
-def _as_texts(raw: bytes) -> list[str] | None:
-    match msgspec.json.decode(raw):
-        case list():
-            items = _decoder(list[Raw]).decode(raw)
-            return [taken for item in items if (taken := _as_text(bytes(item))) is not None]
-        case str(value):
-            return [value]
-        case _:
-            return None
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
 
 
-def _as_logs(raw: bytes) -> dict[str, str | None] | None:
-    match msgspec.json.decode(raw):
-        case dict():
-            parts = _decoder(dict[str, Raw]).decode(raw)
-            return {name: _as_text(bytes(part)) for name, part in parts.items()}
-        case str(value):
-            return {"logs": value}
-        case list():
-            return {"logs": raw.decode()}
-        case _:
-            return None
+def _as_whole(raw: bytes) -> tuple[int | None, bool]:
+    is_text = raw.startswith(b'"')
+    written = _string(raw).strip() if is_text else raw.decode()
+    if not _NUMBER.fullmatch(written):
+        return None, False
+    number = Decimal(written)
+    nearest = int(number.to_integral_value())
+    return nearest, nearest == number and not is_text
 
 
-_COERCIONS: dict[str, Callable[[bytes], Any]] = {
+def _as_truth(raw: bytes) -> tuple[bool | None, bool]:
+    return {b"1": True, b"0": False, b'"true"': True, b'"false"': False}.get(raw), False
+
+
+def _as_texts(raw: bytes) -> tuple[list[str] | None, bool]:
+    if raw.startswith(b'"'):
+        return [_string(raw)], False
+    if not raw.startswith(b"["):
+        return None, False
+    items: list[Raw] = _decoder(list[Raw]).decode(raw)
+    return [taken for item in items if (taken := _as_text(bytes(item))[0]) is not None], False
+
+
+def _as_logs(raw: bytes) -> tuple[dict[str, str | None] | None, bool]:
+    if raw.startswith(b"{"):
+        parts: dict[str, Raw] = _decoder(dict[str, Raw]).decode(raw)
+        return {name: _as_text(bytes(part))[0] for name, part in parts.items()}, False
+    if raw.startswith(b"["):
+        return {"logs": raw.decode()}, False
+    return ({"logs": _string(raw)} if raw.startswith(b'"') else None), False
+
+
+_COERCIONS: dict[str, Callable[[bytes], tuple[Any, bool]]] = {
     "str": _as_text,
     "int": _as_whole,
     "bool": _as_truth,
     "texts": _as_texts,
-    "raws": lambda raw: None,
+    "raws": lambda raw: (None, False),
     "logs": _as_logs,
 }
