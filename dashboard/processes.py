@@ -55,6 +55,7 @@ class Part:
     is_ready: Callable[[], Awaitable[bool]] | None = None
     pass_fds: tuple[int, ...] = ()
     stops_last: bool = False  # for what others need while they end
+    hushed: str = ""  # lines that hold this are not passed on
     deaths: int = field(default=0, init=False)
     running: asyncio.subprocess.Process | None = field(default=None, init=False)
 
@@ -157,7 +158,7 @@ class Supervisor:
         if self.stopping.is_set():  # asked while the process was being made
             part.send(signal.SIGTERM)
         assert running.stdout is not None
-        talk = asyncio.create_task(self._pass_on(part.name, running.stdout))
+        talk = asyncio.create_task(self._pass_on(part, running.stdout))
         try:
             code = await running.wait()
             part.send(signal.SIGKILL)  # to anything that it left in its session
@@ -166,16 +167,22 @@ class Supervisor:
             part.running = None
         return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
-    async def _pass_on(self, name: str, stream: asyncio.StreamReader) -> None:
+    async def _pass_on(self, part: Part, stream: asyncio.StreamReader) -> None:
         rest = b""
         while chunk := await stream.read(LONGEST_LINE):
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > LONGEST_LINE:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                self.say(name, line.decode(errors="replace").rstrip())
+                self._say_for(part, line)
         if rest:
-            self.say(name, rest.decode(errors="replace").rstrip())
+            self._say_for(part, rest)
+
+    def _say_for(self, part: Part, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        if self.stopping.is_set() or (part.hushed and part.hushed in text):
+            return  # each part's own farewell is of no interest
+        self.say(part.name, text)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -19,6 +19,7 @@ EMBEDDED = environment.flag("RUNSHEET_EMBEDDED", not DATABASE_URL)
 
 # Case.dev ------------------------------------------------------------------------------------
 
+CASEDEV_OWN_URL = "https://api.case.dev"
 CASEDEV_API_KEY = environment.text("CASEDEV_API_KEY")
 CASEDEV_BASE_URL = environment.url("CASEDEV_BASE_URL", "", {"http", "https"})
 # `make run` without a key and without an address starts the simulator.
@@ -41,7 +42,7 @@ if CASEDEV_IS_SIMULATED:
     # While no simulator runs, a command typed by hand finds nobody, and not the real API.
     CASEDEV_BASE_URL = environment.noted(SIMULATOR_URL_FILE, "http://127.0.0.1:1")
     CASEDEV_API_KEY = "sk_case_for_the_simulator"
-CASEDEV_BASE_URL = CASEDEV_BASE_URL or "https://api.case.dev"
+CASEDEV_BASE_URL = CASEDEV_BASE_URL or CASEDEV_OWN_URL
 
 # Database, Redis -----------------------------------------------------------------------------
 
@@ -224,6 +225,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
+    "filters": {
+        # A 503 is an answer that we mean (/readyz), not an accident.
+        "no_503": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 0) != 503,
+        },
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -232,6 +240,6 @@ LOGGING = {
         "httpcore": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["no_503"]},
     },
 }

@@ -6,7 +6,6 @@ that it holds are hints, and losing them costs a moment.
 
 import os
 import socket
-import stat
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -58,17 +57,20 @@ def _can_listen(path: Path) -> bool:
     return True
 
 
-def end_leftover(socket_path: Path) -> None:
-    """Stop the server of an earlier start that was killed, if one still listens here."""
-    if not socket_path.exists():
-        return
+def end_leftover(address: str) -> None:
+    """Stop the server of an earlier start that was killed, if one still listens there."""
     try:
-        with redis.Redis(unix_socket_path=str(socket_path), socket_timeout=2) as client:
+        with redis.Redis.from_url(address, socket_timeout=2) as client:
             client.shutdown(nosave=True)
-    except redis.RedisError:
+    except (redis.RedisError, ValueError):
         pass  # nobody listens: the usual case
-    if socket_path.exists() and stat.S_ISSOCK(socket_path.stat().st_mode):
-        socket_path.unlink()
+
+
+def remove_place(socket_path: Path, folder: Path) -> None:
+    """Undo `place_for_socket`."""
+    socket_path.unlink(missing_ok=True)
+    if socket_path.parent != folder:
+        socket_path.parent.rmdir()
 
 
 def answers(address: str) -> bool:
