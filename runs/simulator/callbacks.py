@@ -46,7 +46,7 @@ class Callbacks:
         self._world = world
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self._client: httpx.AsyncClient | None = None  # made when first needed: it is slow to make
 
     def add(self, run: SimulatedRun, url: str) -> None:
         """May be called from any thread."""
@@ -56,7 +56,8 @@ class Callbacks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     def _begin(self, run: SimulatedRun, url: str) -> None:
         task = self._loop.create_task(self._call_when_ended(run, url))
@@ -80,6 +81,8 @@ class Callbacks:
 
     async def _delivered(self, url: str, body: dict[str, str | None]) -> bool:
         """False asks for another try: no answer, 408, 429 or 5xx. Other answers are final."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
         try:
             response = await self._client.post(url, json=body)
         except httpx.HTTPError:

@@ -37,7 +37,7 @@ def test_costs_sum_and_status_goes_forward_only(script: str, chosen: str) -> Non
     _, run = started(script, chosen)
     last = 0
     ended_as = None
-    for now_ms in moments(run):
+    for now_ms in moments(run, 7):
         details = run.details(now_ms)
         assert ORDER[details["status"]] >= last
         assert ended_as in (None, details["status"])
