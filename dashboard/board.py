@@ -5,7 +5,7 @@ was not reported is counted as such, never as nothing.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -17,7 +17,7 @@ from dashboard import filters
 from dashboard.rows import for_rows
 from dashboard.templatetags.runsheet import money_text
 from runs import agents, freshness
-from runs.models import Discovery, Poll, Run
+from runs.models import Run
 
 DAYS = 14
 MOST_RUNNING = 12
@@ -206,35 +206,51 @@ def failed_in(period: str, now: dt.datetime) -> Q:
     )
 
 
+def _concern(
+    name: str,
+    title: str,
+    runs: QuerySet[Run],
+    most: int,
+    worry: Callable[[Run], Worry],
+    query: str = "",
+) -> Concern:
+    """The first `most` of `runs`; the rest is counted only if there is a rest."""
+    found = list(runs[: most + 1])
+    total = len(found) if len(found) <= most else runs.order_by().count()
+    return Concern(name, title, [worry(run) for run in found[:most]], total, query)
+
+
 def failures(now: dt.datetime, most: int) -> Concern:
-    found = Run.objects.filter(failed_in("24h", now))
-    worries = [
-        Worry(run, run.failure_cause or "No cause is told.", run.completed_at)
-        for run in for_rows(found).order_by(F("completed_at").desc(nulls_last=True), "-pk")[:most]
-    ]
-    query = "status=failed&sort=ended&from=24h"
-    return Concern("failed", "Failed in the last 24 hours", worries, found.count(), query)
+    runs = for_rows(Run.objects.filter(failed_in("24h", now)))
+    return _concern(
+        "failed",
+        "Failed in the last 24 hours",
+        runs.order_by(F("completed_at").desc(nulls_last=True), "-pk"),
+        most,
+        lambda run: Worry(run, run.failure_cause or "No cause is told.", run.completed_at),
+        "status=failed&sort=ended&from=24h",
+    )
 
 
 def stalls(now: dt.datetime, most: int) -> Concern:
     oldest = for_rows(Run.objects.active()).order_by("listed_at", "pk")[:MOST_CHECKED]
     worries = []
     for run in oldest:
-        poll = getattr(run, "poll", None)
-        stall = freshness.stall(run, poll, now)
+        stall = freshness.stall(run, getattr(run, "poll", None), now)
         if stall:
             worries.append(Worry(run, _sentence(stall.sentence), run.started_at or run.listed_at))
     return Concern("stalled", "Stalled", worries[:most], len(worries))
 
 
 def unread(most: int) -> Concern:
-    found = Poll.objects.exclude(quarantined_at=None)
     runs = for_rows(Run.objects.exclude(poll__quarantined_at=None))
-    worries = [
-        Worry(run, _sentence(run.poll.last_error), run.poll.quarantined_at)
-        for run in runs.order_by("-poll__quarantined_at", "-pk")[:most]
-    ]
-    return Concern("unread", "Answers that cannot be read", worries, found.count())
+    return _concern(
+        "unread",
+        "Answers that cannot be read",
+        runs.order_by("-poll__quarantined_at", "-pk"),
+        most,
+        lambda run: Worry(run, _sentence(run.poll.last_error), run.poll.quarantined_at),
+    )
 
 
 def oddities(now: dt.datetime, most: int) -> Concern:
@@ -246,15 +262,17 @@ def oddities(now: dt.datetime, most: int) -> Concern:
         status__in=Run.TERMINAL,
     )
     is_strange = ~Q(status__in=[*Run.Status.values, ""])
-    found = Run.objects.filter(
+    runs = Run.objects.filter(
         is_off | is_strange | ~Q(contradictions=[]),
         listed_at__gte=filters.period_start("7d", now),
     )
-    worries = [
-        Worry(run, " ".join(_odd(run)), run.completed_at or run.listed_at)
-        for run in _with_contradictions(for_rows(found))[:most]
-    ]
-    return Concern("odd", "Records that do not agree with themselves", worries, found.count())
+    return _concern(
+        "odd",
+        "Records that do not agree with themselves",
+        _with_contradictions(for_rows(runs)),
+        most,
+        lambda run: Worry(run, " ".join(_odd(run)), run.completed_at or run.listed_at),
+    )
 
 
 def _with_contradictions(runs: QuerySet[Run]) -> QuerySet[Run]:
@@ -291,11 +309,6 @@ def concerns(now: dt.datetime, shown: str = "") -> list[Concern]:
         oddities(now, most("odd")),
     ]
     return [concern for concern in found if concern.total]
-
-
-def last_discovery() -> dt.datetime | None:
-    """When the list of runs was last read."""
-    return Discovery.objects.filter(pk=Discovery.SOLE).values_list("last_ok_at", flat=True).first()
 
 
 def moment(unix: int | None) -> dt.datetime | None:

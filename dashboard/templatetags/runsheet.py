@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.audience import Audience
+from dashboard.filters import SORTS
 from dashboard.rendering.text import visible_plain
 from runs import freshness
 from runs.models import Poll, Run
@@ -322,9 +323,9 @@ def sort_head(context: template.Context, label: str, sort: str) -> SafeString:
     is_sorted = asked.sort == sort
     query = asked.query(sort="" if is_sorted else sort)
     return format_html(
-        '<th scope="col" class="figure"{}><a href="{}"{}>{}</a></th>',
-        format_html(' aria-sort="descending"') if is_sorted else "",
+        '<th scope="col" class="figure" aria-sort="{}"><a href="{}" title="{}">{}</a></th>',
+        "descending" if is_sorted else "none",
         f"?{query}" if query else context["request"].path,
-        format_html(' title="Back to the newest first"') if is_sorted else "",
+        "Back to the newest first" if is_sorted else SORTS[sort].label + " first",
         label,
     )

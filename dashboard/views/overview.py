@@ -34,8 +34,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "most_checked": board.MOST_CHECKED,
             "failed_in_week": Run.objects.filter(board.failed_in("7d", now)).count(),
             "costs": board.costs(now),
-            "discovered_at": board.last_discovery(),
-            "worker_seen_at": board.moment(beat),
+                "worker_seen_at": board.moment(beat),
             "is_empty": not seen,
         }
     )
