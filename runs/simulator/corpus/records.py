@@ -63,6 +63,15 @@ _SUBJECTS = lines(
     Lunch Thursday?
     Recall decision tree v2 (attorney draft)
     Warranty returns by region
+    Re: who signed off on the valve change?
+    Minutes of the quality circle
+    Draft answer to the distributor in the north
+    Supplier audit, open findings
+    FW: customer letter, second reminder
+    Out of office
+    Re: Re: Re: torque values
+    Talking points for the call at three
+    Training records, missing signatures
     """
 )
 _PATENTS = lines(

@@ -20,3 +20,8 @@ def paragraphs(text: str) -> list[str]:
 def lines(text: str) -> list[str]:
     """One string a line, without blank ones."""
     return [line.strip() for line in text.strip().splitlines() if line.strip()]
+
+
+def verses(text: str) -> list[list[str]]:
+    """Groups of lines between blank lines."""
+    return [lines(group) for group in text.split("\n\n")]

@@ -1,5 +1,8 @@
 """Litigation Support takes in a third-party subpoena and computes what is due when."""
 
+from datetime import date
+
+from runs.simulator.corpus.records import docket
 from runs.simulator.corpus.text import paragraphs
 from runs.simulator.recorder import Recorder
 from runs.simulator.script import script
@@ -30,7 +33,7 @@ def subpoena_intake(run: Recorder) -> None:
                 "status": "discovery",
                 "discoveryCloses": "2027-02-26",
                 "protectiveOrder": True,
-                "entries": 88,
+                "entries": docket(run.rng, date(2025, 2, 3), 24),
             }
         },
         took=2,
