@@ -1,0 +1,38 @@
+# Runsheet. `make run` needs nothing but make and Python 3.12 or newer, which it finds itself.
+
+PYTHON_OF_VENV = .venv/bin/python
+
+help:
+	@echo "make run    install what is needed, start everything and print where it is"
+	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
+	@echo "make lint   check style, types, templates, settings and migrations"
+	@echo "make lock   choose the versions of all packages anew (needs uv)"
+
+run:
+	@sh requirements/install.sh run
+	@$(PYTHON_OF_VENV) manage.py up --with-parent
+
+# ARGS goes to pytest: make test ARGS="-k share"
+test:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.browsers
+	@$(PYTHON_OF_VENV) -m tests $(ARGS)
+
+lint:
+	@sh requirements/install.sh test
+	$(PYTHON_OF_VENV) -m ruff check .
+	$(PYTHON_OF_VENV) -m ruff format --check .
+	$(PYTHON_OF_VENV) -m mypy
+	$(PYTHON_OF_VENV) -m djlint --lint --quiet templates
+	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py check --fail-level WARNING
+	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py makemigrations --check --dry-run
+
+LOCK = uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv"; exit 1; }
+	$(LOCK) --upgrade pyproject.toml -o requirements/run.txt
+	$(LOCK) --upgrade pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
+
+.PHONY: help run test lint lock

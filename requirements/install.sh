@@ -1,0 +1,156 @@
+#!/bin/sh
+# Make .venv with exactly the packages of requirements/$1.txt ("run" or "test"), if it is not so.
+# Usable from any folder, on any POSIX shell, any number of times at once.
+set -eu
+cd "$(dirname "$0")/.."
+kind=$1
+lock=requirements/$kind.txt
+venv_python=.venv/bin/python
+log=.cache/install-$kind.log
+
+say() { printf 'runsheet: %s\n' "$*" >&2; }
+
+# Prints "3.13 yes" for an interpreter that runs: its version, and whether it can make
+# environments and has what the product needs. (pyenv's shims exist and fail.)
+probe='
+import sys
+print("%d.%d" % sys.version_info[:2], end=" ")
+try:
+    import ctypes, ensurepip, sqlite3, ssl, venv
+    print("yes")
+except ImportError as error:
+    print("no", error.name)
+'
+
+candidates() {
+    for name in python3.13 python3.14 python3.12 python3 python; do
+        command -v "$name" || true
+    done
+    for folder in "${PYENV_ROOT:-$HOME/.pyenv}/versions" "$HOME/.local/share/uv/python" \
+        "$HOME/.local/share/mise/installs/python" "$HOME/.asdf/installs/python"; do
+        for path in "$folder"/*3.1[2-9]*/bin/python3; do
+            [ ! -x "$path" ] || printf '%s\n' "$path"
+        done
+    done
+    for path in /usr/local/bin/python3.1[2-9] /opt/homebrew/bin/python3.1[2-9] \
+        /opt/python*/bin/python3; do
+        [ ! -x "$path" ] || printf '%s\n' "$path"
+    done
+}
+
+# Sets python to the interpreter to use: 3.13, on which the tests run, else the newest after it,
+# else 3.12. The choice of who set PYTHON is not discussed, only checked.
+find_python() {
+    python='' best=0 seen='' lacking=''
+    if [ -n "${PYTHON:-}" ]; then
+        list=$(command -v "$PYTHON" || printf '%s' "$PYTHON")
+    else
+        list=$(candidates)
+    fi
+    while IFS= read -r path; do
+        [ -n "$path" ] || continue
+        found=$("$path" -c "$probe" 2>/dev/null) || continue
+        version=${found%% *}
+        case $version in
+            3.13) rank=90 ;;
+            3.1[2-9]) rank=${version#3.} ;;
+            *) seen="$seen $path ($version)"; continue ;;
+        esac
+        case $found in
+            *" yes") ;;
+            *) lacking="$lacking $path ($version, without ${found##* })"; continue ;;
+        esac
+        if [ "$rank" -gt "$best" ]; then
+            best=$rank python=$path
+        fi
+    done <<EOF
+$list
+EOF
+    [ -z "$python" ] || return 0
+    if [ -n "${PYTHON:-}" ]; then
+        say "PYTHON is '$PYTHON', which is no Python 3.12 or newer with venv, ssl and sqlite3."
+    else
+        say "Python 3.12 or newer is needed, 3.13 is best, and there is none here."
+    fi
+    [ -z "$seen" ] || say "Too old:$seen"
+    [ -z "$lacking" ] || say "Not complete (Debian: apt install python3-venv):$lacking"
+    say "Install one: 'apt install python3 python3-venv' (Debian 13, Ubuntu 24.04 and newer),"
+    say "'brew install python@3.13', 'uv python install 3.13' or 'pyenv install 3.13'."
+    say "Then run this again; PYTHON=/path/to/python3 takes a certain one."
+    return 1
+}
+
+venv_works() {
+    "$venv_python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null
+}
+
+is_done() {
+    cmp -s "$lock" ".venv/$kind.txt" && venv_works
+}
+
+make_venv() {
+    find_python || return 1
+    if [ -e .venv ] || [ -h .venv ]; then
+        say "making .venv anew: its Python does not run"
+        rm -rf .venv
+    fi
+    say "making .venv with $python"
+    "$python" -m venv .venv
+}
+
+# shellcheck disable=SC2016 # awk's own variables
+# Counts the packages; on a terminal in one line that is written over.
+progress='
+/^ *Collecting / { count++; name = $2; sub(/[=<>~ ].*/, "", name); tell(name) }
+/^ *Downloading .*\(/ { size = $0; sub(/.*\(/, "(", size); tell(name " " size) }
+/^FAILED/ { failed = 1 }
+function tell(what) {
+    if (terminal) printf "\r\033[K  %d of %d  %s", count, total, what
+    else if (count % 20 == 1 && count != told) { print "  " count " of " total; told = count }
+    fflush()
+}
+END { if (terminal) printf "\r\033[K"; exit failed }
+'
+
+install() {
+    rm -f ".venv/$kind.txt"
+    total=$(grep -c '==' "$lock")
+    terminal=0
+    [ ! -t 2 ] || terminal=1
+    say "installing the $total packages of $lock"
+    {
+        PYTHONUNBUFFERED=1 "$venv_python" -m pip install --disable-pip-version-check \
+            --no-input --require-hashes -r "$lock" 2>&1 || echo FAILED
+    } | tee "$log" | awk -v total="$total" -v terminal="$terminal" "$progress" >&2 || {
+        tail -n 15 "$log" >&2
+        say "the packages could not be installed; all that pip said is in $log"
+        return 1
+    }
+    cp "$lock" ".venv/$kind.txt"
+}
+
+# One at a time: whoever makes the folder goes on, until its process is gone.
+alone() {
+    mkdir -p .cache
+    anonymous=0
+    until mkdir .cache/install.lock 2>/dev/null; do
+        holder=$(cat .cache/install.lock/pid 2>/dev/null || true)
+        [ -n "$holder" ] || anonymous=$((anonymous + 1))
+        if [ "$anonymous" -gt 50 ] || { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; }; then
+            rm -rf .cache/install.lock
+        else
+            sleep 0.2
+        fi
+    done
+    trap 'rm -rf .cache/install.lock' EXIT
+    trap 'exit 130' INT TERM HUP
+    echo $$ >.cache/install.lock/pid
+}
+
+is_done || {
+    alone
+    if ! is_done; then
+        venv_works || make_venv
+        install
+    fi
+}

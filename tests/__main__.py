@@ -1,0 +1,29 @@
+"""`python -m tests`: the whole suite on SQLite, then what touches the database on PostgreSQL.
+
+Words after it go to pytest in both passes.
+"""
+
+import os
+import subprocess
+import sys
+
+PASSES = {
+    "sqlite": [],
+    # Pages in a browser and whole starts are the same on either; rows are not.
+    "postgresql": ["-m", "django_db and not browser and not product"],
+}
+
+
+def main() -> int:
+    """0 if every pass went well; a pass that ran no test did not."""
+    codes = []
+    for database, selection in PASSES.items():
+        print(f"\nTests on {database}", flush=True)
+        command = [sys.executable, "-m", "pytest", "-n", "2", *selection, *sys.argv[1:]]
+        environment = os.environ | {"RUNSHEET_TEST_DATABASE": database}
+        codes.append(subprocess.run(command, check=False, env=environment).returncode)
+    return next((code for code in codes if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
