@@ -6,7 +6,7 @@ help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
 	@echo "make lint   check style, types, templates, settings and migrations"
-	@echo "make lock   choose the versions of all packages anew (needs uv)"
+	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 
 run:
 	@sh requirements/install.sh run
@@ -27,12 +27,13 @@ lint:
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py check --fail-level WARNING
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py makemigrations --check --dry-run
 
+# Versions stay as they are unless they must change: make lock ARGS=--upgrade
 LOCK = uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv"; exit 1; }
-	$(LOCK) --upgrade pyproject.toml -o requirements/run.txt
-	$(LOCK) --upgrade pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
+	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.txt
+	$(LOCK) $(ARGS) pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
 
 .PHONY: help run test lint lock
