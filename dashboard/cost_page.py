@@ -32,12 +32,12 @@ GROUPINGS: tuple[tuple[By, str], ...] = (
     ("endpoint", "By endpoint"),
     ("model", "By model"),
 )
-# Label, path, column: what `usage` says beside its entries.
-USAGE = (
-    ("Cost", "usage.summary.costMicros", "summary_cost_micros"),
-    ("Input tokens", "usage.summary.totalInputTokens", "total_input_tokens"),
-    ("Output tokens", "usage.summary.totalOutputTokens", "total_output_tokens"),
-    ("Tokens", "usage.summary.totalTokens", "total_tokens"),
+# Label, path, column, and the column of the entries that should sum to it.
+SUMMARY = (
+    ("Cost", "usage.summary.costMicros", "summary_cost_micros", "cost_micros"),
+    ("Input tokens", "usage.summary.totalInputTokens", "total_input_tokens", "prompt_tokens"),
+    ("Output tokens", "usage.summary.totalOutputTokens", "total_output_tokens", "completion_tokens"),
+    ("Tokens", "usage.summary.totalTokens", "total_tokens", "total_tokens"),
 )
 DIRECT = (
     ("Model", "usage.model", "usage_model"),
@@ -87,6 +87,20 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """One figure of the summary beside what the entries sum to; `gap` is entries minus summary."""
+
+    field: fields.Field
+    summed: int | None
+    is_money: bool
+
+    @property
+    def gap(self) -> int | None:
+        said = self.field.value
+        return None if said is None or self.summed is None else self.summed - said
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the table."""
 
@@ -101,13 +115,21 @@ _lock = Lock()
 
 def totals(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
     """Context of `runs/_cost.html#totals`."""
+    known = sums(run) if run.entry_count is not None else None
     return {
         "run": run,
         "audience": audience,
         "now": now,
         "cost": costs.compare(run.entries_cost_micros, run.summary_cost_micros),
-        "sums": sums(run) if run.entry_count is not None else None,
-        "summary": [fields.field(run, *names) for names in USAGE],
+        "sums": known,
+        "compared": [
+            Compared(
+                fields.field(run, label, path, column),
+                getattr(known.total, summed) if known else None,
+                summed == "cost_micros",
+            )
+            for label, path, column, summed in SUMMARY
+        ],
         "direct": [fields.field(run, *names) for names in DIRECT],
         "has_downstream": _has_downstream(run),
     }

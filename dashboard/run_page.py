@@ -6,8 +6,9 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from dashboard import fields
+from dashboard import fields, timeline
 from dashboard.audience import Audience
+from dashboard.live import sight
 from dashboard.rendering import markdown, payload
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
@@ -22,6 +23,7 @@ TABS = (
     ("logs", "Logs"),
     ("raw", "Raw"),
 )
+TITLE_LENGTH = 180
 ASKED_SHOWN = 32 * 1024  # characters of prompt and guidance
 IDS_SHOWN = 200
 ISSUES_SHOWN = 100
@@ -38,6 +40,8 @@ def title(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
         "run": run,
         "audience": audience,
         "now": now,
+        "title_length": TITLE_LENGTH,
+        "has_more": bool(run.guidance) or _is_more_than_title(run.prompt or ""),
         "prompt": _opened(run.prompt),
         "guidance": _opened(run.guidance),
         "guidance_absence": fields.absence(run, "guidance", run.guidance),
@@ -93,12 +97,18 @@ def tabs(run: Run, audience: Audience, tab: str) -> dict[str, Any]:
 def frame(run: Run, audience: Audience, now: dt.datetime, tab: str) -> dict[str, Any]:
     """Everything around a tab."""
     return (
-        title(run, audience, now)
+        {"is_over": sight.is_over(run)}
+        | title(run, audience, now)
         | head(run, audience, now)
         | facts(run, audience, now)
         | fresh(run, audience, now)
         | tabs(run, audience, tab)
+        | timeline.strip(run, audience, now, tab)
     )
+
+
+def _is_more_than_title(prompt: str) -> bool:
+    return len(prompt) > TITLE_LENGTH or " ".join(prompt.split()) != prompt.strip()
 
 
 def poll_of(run: Run) -> Poll | None:

@@ -14,11 +14,12 @@ from django.utils.safestring import SafeString
 from dashboard.outline import Brief, Outline
 from dashboard.rendering import captions, outcomes
 from dashboard.rendering.text import visible
-from dashboard.rendering.wording import Caption, State
+from dashboard.rendering.wording import Caption, Code, State, caption
 from dashboard.sizes import Octets
 from runs.models import Revision, Run, Step
 
 SAID_SHOWN = 4_000  # characters of what the agent said
+SAID_AT_ONCE = 900  # of them in sight; the others are in a fold
 NOTES_SHOWN = 1_500  # of its thinking, which stands folded
 INPUT_READ = 2_000
 OUTPUT_READ = 8_192
@@ -41,6 +42,7 @@ class Line:
     tool: str | None
     caption: Caption | None
     said: SafeString
+    rest: SafeString
     said_is_cut: bool
     said_size: int
     peek: str
@@ -118,6 +120,7 @@ def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, change
     kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
     shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
     said = (texts["said"] or "")[:shown]
+    first = _first_part(said) if kind != "thinking" else said
     return Line(
         position=step.position,
         dom_id=f"s{step.position}-was-{step.pk}" if step.is_gone else f"s{step.position}",
@@ -126,7 +129,8 @@ def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, change
         is_known=kind != "other",
         tool=step.tool_name,
         caption=_caption(step, texts, outline, state),
-        said=visible(said),
+        said=visible(first),
+        rest=visible(said[len(first) :]),
         said_is_cut=(texts["said_length"] or 0) > len(said),
         said_size=texts["said_size"] or 0,
         peek=said[:200],
@@ -147,6 +151,8 @@ def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, change
 def _caption(step: Brief, texts: dict[str, Any], outline: Outline, state: str) -> Caption | None:
     if step.type in (Step.Type.OUTPUT, Step.Type.THINKING):
         return None
+    if step.type not in _KINDS and step.tool_name is None and texts["given"] is None:
+        return caption("A step of type ", Code(step.type)) if step.type else caption("A step")
     output = texts["output"]
     length = texts["output_length"] or 0
     reason = outcomes.failure(
@@ -155,10 +161,23 @@ def _caption(step: Brief, texts: dict[str, Any], outline: Outline, state: str) -
     if step.type == Step.Type.TOOL_RESULT:
         return captions.of_result(step.tool_name, outline.questions.get(step.position), reason)
     tense: State = "done"
-    if state == "failed" or state == "running":
-        tense = state  # type: ignore[assignment]
+    if state == "failed":
+        tense = "failed"
+    elif state in ("running", "open"):  # nobody told that it came to an end
+        tense = "running"
     value = captions.read_output(output, length <= OUTPUT_READ)
     return captions.of_call(step.tool_name, texts["given"], value, tense, reason)
+
+
+def _first_part(text: str) -> str:
+    """The beginning of a long text, up to the end of a paragraph, line or word."""
+    if len(text) <= SAID_AT_ONCE:
+        return text
+    for mark in ("\n\n", "\n", " "):
+        at = text.rfind(mark, SAID_AT_ONCE // 3, SAID_AT_ONCE)
+        if at > 0:
+            return text[: at + len(mark)]
+    return text[:SAID_AT_ONCE]
 
 
 def gap(step: Brief, before: Brief | None) -> dt.timedelta | None:

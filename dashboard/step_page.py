@@ -107,7 +107,7 @@ def _parts(
     is_tool = line.kind in ("tool", "result")
     parts = []
     # A line that shows all of what was said needs no second copy below it.
-    if texts["content_text"] is not None and (is_page or is_tool or line.said_is_cut):
+    if texts["content_text"] is not None and (is_page or line.said_is_cut):
         said = payload.of_text(
             texts["content_text"], texts["content_size"], texts["content_length"]
         )

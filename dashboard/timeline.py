@@ -141,21 +141,24 @@ def page(
         "now": now,
         "asked": asked,
         "window": window(run, audience, asked, outline),
-        "is_short": outline.step_count <= WINDOW,
+        "is_short": outline.step_count <= WINDOW and not asked.is_filtered,
         "filters": filters(run, audience, asked, outline),
         "strip": draw(run, now, outline),
     }
 
 
-def strip(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
-    """Context of `runs/_strip.html` alone."""
+def strip(
+    run: Run, audience: Audience, now: dt.datetime, tab: str = "timeline"
+) -> dict[str, Any]:
+    """Context of `runs/_strip.html` alone, for a page that shows `tab`."""
     outline = outlines.of(run)
     return {
         "run": run,
         "audience": audience,
         "now": now,
         "strip": draw(run, now, outline),
-        "is_short": outline.step_count <= WINDOW,
+        # Bars link within the page where that holds all steps.
+        "is_short": tab == "timeline" and outline.step_count <= WINDOW,
     }
 
 
@@ -165,9 +168,9 @@ def item(line: Line, run: Run, audience: Audience, now: dt.datetime) -> dict[str
     return {"line": line, "run": run, "audience": audience, "now": now, "is_short": is_short}
 
 
-def changed_items(run: Run, since: int, at_most: int = 500) -> list[Line]:
-    """Lines of the steps that came or changed after version `since`, in order, at most the last
-    `at_most`; with them those whose line turns by what now follows or answers them."""
+def changed_steps(run: Run, since: int) -> tuple[Outline, list[Brief]]:
+    """The steps that came or changed after version `since`, in order, with those whose line turns
+    by what now follows or answers them; and the outline that they are of."""
     outline = outlines.of(run)
     positions = {step.position for step in outline.steps if step.changed_version > since}
     positions |= {outline.questions[at] for at in positions if at in outline.questions}
@@ -182,7 +185,7 @@ def changed_items(run: Run, since: int, at_most: int = 500) -> list[Line]:
         for step in outline.steps
         if step.position in positions and (not step.is_gone or step.changed_version > since)
     ]
-    return lines(run, changed[-at_most:], outline)
+    return outline, changed
 
 
 def window(run: Run, audience: Audience, asked: Asked, outline: Outline) -> Window:
@@ -313,11 +316,10 @@ def _position(value: str | None) -> int | None:
 
 
 def draw(run: Run, now: dt.datetime, outline: Outline) -> strips.Strip:
-    running = outline.still_open if run.is_active else ()
     return strips.draw(
         outline.present,
         (run.started_at, run.completed_at),
         now if run.is_active and run.started_at and not run.completed_at else None,
         outline.failed_calls,
-        running,
+        outline.still_open,
     )

@@ -34,9 +34,12 @@ class Budget:
 
 
 def tree(node: Node, values: int = 400) -> SafeString:
-    """The value as HTML, at most `values` of its parts drawn."""
+    """The value as HTML, at most `values` of its parts drawn.
+
+    The outermost object or array has no fold of its own; `measure` puts it into words.
+    """
     budget = Budget(values)
-    html = _value(node, budget, depth=0)
+    html = _children(node, budget, 0) if node.children else _value(node, budget, depth=0)
     return mark_safe(f'<div class="tree">{html}</div>')  # parts are escaped below
 
 
@@ -48,8 +51,8 @@ def _value(node: Node, budget: Budget, depth: int, key: str = "") -> str:
         case "object" | "array":
             budget.open_lines += 1
             inside = "…" if node.is_cut else ""
-            sign = "{%s}" % inside if node.kind == "object" else f"[{inside}]"
-            return f"{key}<i>{sign} empty {node.kind}</i>" if not inside else f"{key}<i>{sign}</i>"
+            sign = f"{{{inside}}}" if node.kind == "object" else f"[{inside}]"
+            return f"{key}<i>{sign if inside else f'{sign} empty {node.kind}'}</i>"
         case "string":
             return _string(node, budget, depth, key)
         case "deep":
@@ -81,8 +84,8 @@ def _string(node: Node, budget: Budget, depth: int, key: str) -> str:
 
 
 def _fold(node: Node, budget: Budget, depth: int, key: str) -> str:
-    is_open = depth == 0 or (budget.open_lines < OPEN_LINES and depth < 4)
-    head = f"{key}<i>{_measure(node)}</i>"
+    is_open = budget.open_lines < OPEN_LINES and depth < 4
+    head = f"{key}<i>{measure(node)}</i>"
     if not is_open:
         head += f' <span class="peek">{escape(_peek(node))}</span>'
     budget.open_lines += 1
@@ -98,12 +101,13 @@ def _children(node: Node, budget: Budget, depth: int) -> str:
     if len(node.children) <= at_once + 3:
         at_once = len(node.children)
     seen: set[str] = set()
-    first = _items(node.children[:at_once], budget, depth, seen)
+    first = _items(node.children[:at_once], budget, depth, seen, 1)
     rest = node.children[at_once:]
     html = f"<ul>{first}"
     if rest and budget.values > 0:
-        more = _items(rest, budget, depth + 4, seen)
-        html += f'<li><details class="more"><summary>{len(rest):,} more</summary><ul>{more}</ul></details></li>'
+        more = _items(rest, budget, depth + 4, seen, at_once + 1)
+        head = f'<details class="more"><summary>{len(rest):,} more</summary>'
+        html += f"<li>{head}<ul>{more}</ul></details></li>"
     elif rest:
         html += _left_out(len(rest))
     if node.is_cut:
@@ -112,14 +116,19 @@ def _children(node: Node, budget: Budget, depth: int) -> str:
 
 
 def _items(
-    children: list[tuple[str | None, Node]], budget: Budget, depth: int, seen: set[str]
+    children: list[tuple[str | None, Node]],
+    budget: Budget,
+    depth: int,
+    seen: set[str],
+    first: int,
 ) -> str:
+    """List items; those of an array that are folds get their number, counted from `first`."""
     parts: list[str] = []
-    for number, (name, child) in enumerate(children):
+    for index, (name, child) in enumerate(children):
         if not budget.spend():
-            parts.append(_left_out(len(children) - number))
+            parts.append(_left_out(len(children) - index))
             break
-        key = ""
+        key = f"<i>{first + index}</i> " if child.children else ""
         if name is not None:
             again = ' <em class="note">same key again</em>' if name in seen else ""
             seen.add(name)
@@ -130,10 +139,12 @@ def _items(
 
 def _left_out(number: int) -> str:
     things = "value" if number == 1 else "values"
-    return f'<li class="more">{number:,} more {things} not drawn here: open or download the whole</li>'
+    ways = "open or download the whole"
+    return f'<li class="more">{number:,} more {things} not drawn here: {ways}</li>'
 
 
-def _measure(node: Node) -> str:
+def measure(node: Node) -> str:
+    """An object or array in words: "array, 12 items"."""
     number = len(node.children)
     thing = "item" if node.kind == "array" else "key"
     least = "at least " if node.is_cut else ""

@@ -54,8 +54,10 @@ def of_json(
         if inner is None:
             return _of_string(node, size, len(text), length)
         html = json_html.tree(inner, values)
-        return Payload("JSON in a string", html, "", size, len(text), length)
-    return Payload("JSON", json_html.tree(node, values), "", size, len(text), length)
+        form = f"JSON in a string: {json_html.measure(inner)}"
+        return Payload(form, html, "", size, len(text), length)
+    form = f"JSON {json_html.measure(node)}" if node.children else "JSON"
+    return Payload(form, json_html.tree(node, values), "", size, len(text), length)
 
 
 def of_text(text: str | None, size: int = 0, length: int | None = None) -> Payload:

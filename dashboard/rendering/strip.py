@@ -6,7 +6,7 @@ that the API gave; a step starts at its timestamp and lasts its reported duratio
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 WIDTH = 1_000
@@ -16,6 +16,7 @@ COLUMNS = 120
 THINNEST = 2.2
 LANES = {"think": 4, "tool": 18, "out": 32}
 LANE_HEIGHT = 12
+ROWS_AT_MOST = 3
 
 
 class Timed(Protocol):
@@ -36,7 +37,8 @@ class Bar:
     x: str
     width: str
     lane: str = ""
-    y: int = 0
+    y: str = "0"
+    height: str = str(LANE_HEIGHT)
     start: dt.datetime | None = None
     end: dt.datetime | None = None
     calls: int = 0
@@ -60,16 +62,20 @@ class Strip:
     def is_bucketed(self) -> bool:
         return bool(self.paths)
 
+    @property
+    def lanes(self) -> set[str]:
+        return {*self.paths, *(bar.lane for bar in self.bars)}
+
 
 def draw(
     steps: Sequence[Timed],
     span: tuple[dt.datetime | None, dt.datetime | None],
     now: dt.datetime | None = None,
     failed: Collection[int] = (),
-    running: Collection[int] = (),
+    unended: Collection[int] = (),
 ) -> Strip:
     """The picture of `steps`. `span` is when the run started and ended, as far as known; `now`
-    is given while it goes on, and draws its line; `failed` and `running` are positions."""
+    is given while it goes on, and draws its line; `failed` and `unended` are positions."""
     timed = [step for step in steps if step.timestamp is not None]
     if not timed:
         return _in_order(steps, failed)
@@ -83,11 +89,21 @@ def draw(
     }
     if len(timed) > BARS_AT_MOST:
         return Strip(*_columns(timed, axis, failed), **facts)
-    bars = [
-        axis.bar(step, lane_of(step, failed), now if step.position in running else None)
-        for step in timed
-    ]
-    return Strip(bars, **facts)
+    bars = [_bar(step, axis, now, failed, unended) for step in timed]
+    return Strip(_side_by_side(bars), **facts)
+
+
+def _bar(
+    step: Timed,
+    axis: "_Axis",
+    now: dt.datetime | None,
+    failed: Collection[int],
+    unended: Collection[int],
+) -> Bar:
+    """A call at work reaches to now; one whose outcome was never told fades out to the end."""
+    if step.position in unended:
+        return axis.bar(step, "tool" if now else "open", axis.end)
+    return axis.bar(step, lane_of(step, failed), None)
 
 
 def lane_of(step: Timed, failed: Collection[int]) -> str:
@@ -135,7 +151,7 @@ class _Axis:
         end = self.x(open_until or _end_of(step))
         width = max(end - start - 0.8, THINNEST)  # a hair of paper between neighbours
         start = min(start, WIDTH - width)
-        y = LANES.get(lane, LANES["tool"])
+        y = str(LANES.get(lane, LANES["tool"]))
         return Bar(step.position, step.position, _number(start), _number(width), lane, y)
 
     def moment(self, column: int) -> dt.datetime:
@@ -148,6 +164,49 @@ def _end_of(step: Timed) -> dt.datetime:
         return moment + dt.timedelta(milliseconds=max(step.duration_ms or 0, 0))
     except OverflowError:
         return moment
+
+
+def _side_by_side(bars: list[Bar]) -> list[Bar]:
+    """Calls that ran at the same time share the height of their lane, ROWS_AT_MOST of them."""
+    placed: list[Bar] = []
+    for group in _overlapping(bars):
+        ends: list[float] = []
+        rows = [_free_row(ends, float(bar.x), float(bar.x) + float(bar.width)) for bar in group]
+        height = LANE_HEIGHT / len(ends)
+        placed += [
+            replace(
+                bar,
+                y=_number(int(bar.y) + row * height),
+                height=_number(height - (0.8 if len(ends) > 1 else 0)),
+            )
+            for bar, row in zip(group, rows, strict=True)
+        ]
+    return placed
+
+
+def _overlapping(bars: list[Bar]) -> list[list[Bar]]:
+    """Bars in groups: those on one lane that touch each other, in order."""
+    groups: list[list[Bar]] = []
+    reach: dict[str, tuple[float, list[Bar]]] = {}
+    for bar in sorted(bars, key=lambda bar: float(bar.x)):
+        end, group = reach.get(bar.y, (-1.0, []))
+        # Two short ones in a row are drawn wider than they are and may touch by that alone.
+        if float(bar.x) + THINNEST >= end:
+            group = []
+            groups.append(group)
+        group.append(bar)
+        reach[bar.y] = max(end, float(bar.x) + float(bar.width)), group
+    return groups
+
+
+def _free_row(ends: list[float], start: float, end: float) -> int:
+    """The first row that is free at `start`, taken until `end`; the last one if none is."""
+    row = next((n for n, taken in enumerate(ends) if taken <= start), len(ends))
+    row = min(row, ROWS_AT_MOST - 1)
+    if row == len(ends):
+        ends.append(end)
+    ends[row] = max(ends[row], end)
+    return row
 
 
 @dataclass(slots=True)
@@ -221,7 +280,7 @@ def _in_order(steps: Sequence[Timed], failed: Collection[int]) -> Strip:
                 _number(index * width),
                 _number(max(width - 0.8, 0.8)),
                 lane,
-                LANES.get(lane, LANES["tool"]),
+                str(LANES.get(lane, LANES["tool"])),
                 calls=sum(step.type == "tool_call" for step in group),
                 failed=sum(step.position in failed for step in group),
             )

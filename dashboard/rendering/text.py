@@ -35,6 +35,10 @@ _SUSPECT = re.compile(
     re.DOTALL,
 )
 # Joiners are how some scripts and most emoji are spelled: between such they are no disguise.
+_CONTROLS = (
+    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
+    "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
+).split()
 _JOINERS = "\u200c\u200d\ufe0f"
 _SHORT = {
     "\xad": "SHY",
@@ -91,11 +95,11 @@ def visible_plain(text: str) -> str:
 def _sign(match: re.Match[str], element: Callable[[str, str], str]) -> str:
     found = match.group()
     if match["sgr"]:
-        return element("␛", f"colour code {found[1:]}")
+        return element("‹ESC›", f"colour code {found[1:]}")
     if match["escape"]:
-        return element(f"␛{_spelled(found[1:][:40])}", "terminal control sequence")
+        return element(f"‹ESC {_spelled(found[1:][:40])}›", "terminal control sequence")
     if match["cr"]:
-        return element("␍", "U+000D carriage return")
+        return element("‹CR›", "U+000D carriage return")
     if found in _JOINERS and _spells(match):
         return found
     sign, name = _named(found[0])
@@ -117,9 +121,9 @@ def _named(character: str) -> tuple[str, str]:
     number = ord(character)
     code = f"U+{number:04X}"
     if number < 0x20:
-        return chr(0x2400 + number), f"{code} control character"
+        return _CONTROLS[number], f"{code} control character"
     if number == 0x7F:
-        return "␡", f"{code} delete"
+        return "DEL", f"{code} delete"
     name = unicodedata.name(character, "no character" if number >= 0xD800 else "control character")
     return _SHORT.get(character, code), f"{code} {name.lower()}"
 

@@ -18,7 +18,8 @@ runs/_head.html                       run_page.head(run, audience, now)      sec
 runs/_fresh.html                      run_page.fresh(run, audience, now)     p#run-fresh
 runs/_facts.html                      run_page.facts(run, audience, now)     dl#run-facts
 runs/_tabs.html                       run_page.tabs(run, audience, tab)      nav#run-tabs
-runs/_strip.html                      timeline.strip(run, audience, now)     figure#run-strip
+runs/_strip.html                      timeline.strip(run, audience, now,     figure#run-strip
+                                      tab)
 runs/_filters.html                    timeline.page(run, audience, now, ..)  nav#step-filters
 runs/_timeline.html                   timeline.page(run, audience, now, ..)  section#timeline
 runs/_timeline.html#step_item         timeline.item(line, run, audience,     li#s<position>
