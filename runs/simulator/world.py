@@ -27,7 +27,8 @@ from runs.simulator.synthetic import NAME as SYNTHETIC
 from runs.simulator.synthetic import synthetic
 from runs.simulator.variants import Variant, variant
 
-KEPT_TIMELINES = 64  # derived data of this many runs stays in memory; the rest is made again
+KEPT_RUNS = 1_000  # derived data of this many runs stays in memory; the rest is made again
+KEPT_PERFORMANCES = 128
 SYNTHETIC_AGENT = "Litigation Support"
 
 
@@ -47,7 +48,7 @@ class SimulatorConfig:
     enforce_rate_limit: bool = False
 
 
-@lru_cache(maxsize=KEPT_TIMELINES)
+@lru_cache(maxsize=KEPT_PERFORMANCES)
 def _play_script(name: str, seed: int) -> Performance:
     return perform(SCRIPTS[name], seed)
 
@@ -259,7 +260,7 @@ class World:
     def _keep_warm(self, run: SimulatedRun) -> None:
         self._warm[run.id] = None
         self._warm.move_to_end(run.id)
-        while len(self._warm) > KEPT_TIMELINES:
+        while len(self._warm) > KEPT_RUNS:
             coldest, _ = self._warm.popitem(last=False)
             self._runs[coldest].changed()
 

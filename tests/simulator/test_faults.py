@@ -231,3 +231,13 @@ def test_a_wrong_fault_is_refused(http: httpx.Client, wrong: dict[str, object]) 
     assert response.json()["error"]
     with pytest.raises(FaultError):
         Fault.read(wrong)
+
+
+def test_a_dropped_connection_leaves_no_error_in_the_log(
+    server: SimulatorServer, http: httpx.Client, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.fault("cut", times=1)
+    with pytest.raises(httpx.RemoteProtocolError):
+        http.get(path)
+    assert http.get(path).status_code == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

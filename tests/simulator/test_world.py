@@ -352,6 +352,16 @@ def test_the_command_says_what_is_wrong() -> None:
     assert "unknown variant 'sideways'" in err
 
 
+def test_the_command_says_that_its_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = simulate("--port", str(port))
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in err
+    assert out == ""
+
+
 def wait_for(url: str) -> httpx.Response:
     give_up_at = time.monotonic() + 30
     while True:
@@ -360,3 +370,17 @@ def wait_for(url: str) -> httpx.Response:
         except httpx.ConnectError:
             assert time.monotonic() < give_up_at, f"{url} did not come up"
             time.sleep(0.1)
+
+
+def test_what_was_derived_from_cold_runs_is_dropped_and_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runs.simulator.world.KEPT_RUNS", 2)
+    world = World(clock=ManualClock())
+    runs = [world.start("clause_lookup") for _ in range(4)]
+    world.advance(60)
+    bodies = [world.run(run.id).body(world.now_ms()) for run in runs]
+    assert world.run(runs[3].id).body(world.now_ms()) is bodies[3]
+    again = world.run(runs[0].id).body(world.now_ms())
+    assert again is not bodies[0]
+    assert again.plain() == bodies[0].plain()

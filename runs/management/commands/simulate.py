@@ -1,6 +1,7 @@
 """`manage.py simulate`: serve the simulator of the Case.dev agent API."""
 
 import signal
+import socket
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from runs.simulator.testing import serve_quietly
 from runs.simulator.variants import NAMES, VariantError, variant
 from runs.simulator.world import SimulatorConfig
 
+BACKLOG = 1024  # a poller may open many connections at once
 STATES_ITSELF = "Case.dev simulator on {where}, speed {speed:g}, seed {seed}{demo}"
 
 
@@ -47,7 +49,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = self._config(options)
-        where = options["uds"] or f"http://{options['host']}:{options['port']}"
+        listener = None if options["uds"] else self._listener(options["host"], options["port"])
+        where = options["uds"]
+        if listener is not None:
+            where = f"http://{options['host']}:{listener.getsockname()[1]}"
         demo = ", demo" if config.demo else ""
         line = STATES_ITSELF.format(where=where, speed=config.speed, seed=config.seed, demo=demo)
         self.stdout.write(line)
@@ -55,8 +60,6 @@ class Command(BaseCommand):
         server = serve_quietly(
             uvicorn.Config(
                 create_app(config),
-                host=options["host"],
-                port=options["port"],
                 uds=options["uds"],
                 log_config=None,
                 access_log=False,
@@ -67,9 +70,14 @@ class Command(BaseCommand):
         # uvicorn raises the signal again once it has shut down; by then it is dealt with.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        server.run()
-        if not server.started:
-            raise CommandError(f"cannot listen on {where}")
+        server.run(sockets=[listener] if listener else None)
+
+    def _listener(self, host: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
     def _config(self, options: dict[str, Any]) -> SimulatorConfig:
         if options["speed"] <= 0:
