@@ -1,5 +1,6 @@
 """The demo, the state file, the ledger, the control routes, and the command."""
 
+import ast
 import os
 import signal
 import socket
@@ -285,6 +286,24 @@ def test_the_scripts_are_listed(http: httpx.Client) -> None:
     assert len(listed) >= 18
     assert listed["nda_review"]["agent"] == "Contract Reviewer"
     assert listed["vault_unreachable"]["ends"] == "failed"
+
+
+def test_the_simulator_knows_nothing_of_the_house_that_it_judges() -> None:
+    strangers = {
+        name
+        for path in (ROOT / "runs" / "simulator").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in imported(node)
+        if name.split(".")[0] in ("runs", "dashboard", "django")
+        and not name.startswith("runs.simulator")
+    }
+    assert strangers == set()
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 
 
 def test_wrong_options_of_the_test_server_are_refused() -> None:
