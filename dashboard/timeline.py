@@ -132,7 +132,7 @@ class Choice:
 def page(
     run: Run, audience: Audience, now: dt.datetime, asked: Asked | None = None
 ) -> dict[str, Any]:
-    """Context of the whole timeline: steps, filters and picture."""
+    """Context of the timeline: steps and filters."""
     asked = asked or Asked()
     outline = outlines.of(run)
     return {
@@ -143,7 +143,19 @@ def page(
         "window": window(run, audience, asked, outline),
         "is_short": outline.step_count <= WINDOW and not asked.is_filtered,
         "filters": filters(run, audience, asked, outline),
-        "strip": draw(run, now, outline),
+        "total": len(outline.present),
+    }
+
+
+def above(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
+    """Context of `runs/_above.html` alone, while no filter is on."""
+    outline = outlines.of(run)
+    return {
+        "run": run,
+        "audience": audience,
+        "now": now,
+        "filters": filters(run, audience, Asked(), outline),
+        "total": len(outline.present),
     }
 
 
@@ -173,6 +185,8 @@ def changed_steps(run: Run, since: int) -> tuple[Outline, list[Brief]]:
     by what now follows or answers them; and the outline that they are of."""
     outline = outlines.of(run)
     positions = {step.position for step in outline.steps if step.changed_version > since}
+    following = [outline.after(at) for at in positions]
+    positions |= {step.position for step in following if step}  # their gap begins elsewhere now
     positions |= {outline.questions[at] for at in positions if at in outline.questions}
     tail = outline.present[-CHANGED_TAIL:]
     positions |= {

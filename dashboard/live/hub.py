@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import close_old_connections
 
+from dashboard import rows
 from dashboard.live import sight, viewers
 from dashboard.live.renderings import Renderings
 from dashboard.live.viewers import Viewer
@@ -238,7 +239,7 @@ class Hub:
             return
         listed = [run for run, topic in self.topics.items() if not topic.pages]
         seen = await self.in_thread(sight.look, listed)
-        newest = await self.in_thread(sight.newest_run)
+        newest = await self.in_thread(rows.newest)
         if newest != self.newest_run:
             self.newest_run = newest
             self._wake_all()

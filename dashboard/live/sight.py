@@ -10,7 +10,6 @@ from itertools import batched
 from typing import NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Max
 from django.utils import timezone
 
 from dashboard.templatetags.runsheet import remark_on
@@ -60,11 +59,6 @@ def look(runs: Sequence[int]) -> Sight:
     upstream = breaker.upstream()
     site = Saying(upstream.last_ok_at, (upstream.state, upstream.last_error, upstream.probe_at))
     return Sight(site, [_state(run, upstream, now) for run in _load(runs)])
-
-
-def newest_run() -> int:
-    """The highest key of a run, 0 without any."""
-    return Run.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def is_over(run: Run) -> bool:

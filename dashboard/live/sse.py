@@ -22,5 +22,7 @@ def event(name: str, text: str = "", at: int | None = None) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
-# An event and not a comment, so that the page notices a connection that died without a word.
-BEAT = event("beat", "1")
+def beat(now: float) -> bytes:
+    """An event and not a comment, so that the page notices a connection that died without a word,
+    and a clock that is wrong. `now` in seconds since the epoch."""
+    return event("beat", str(int(now * 1000)))

@@ -5,6 +5,7 @@ frames it holds no database connection, no thread and nothing of the request.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from dashboard.audience import Audience
 from dashboard.live import fragments, sse
 from dashboard.live.hub import Hub
 from dashboard.live.renderings import Key, Made
+from dashboard.live.run_pieces import Page
 from dashboard.live.viewers import Viewer
 from runs.models import Run
 
@@ -29,7 +31,7 @@ class Stream:
         """`versions`: what the database had of the runs that the stream is about."""
         self.hub, self.viewer, self.versions = hub, viewer, versions
         self.wake = asyncio.Event()
-        self.beat_due = False
+        self.beat_due = True
         self.end_reason = ""
         self.site_number = 0
 
@@ -81,7 +83,7 @@ class Stream:
 
     def beat(self) -> bytes:
         is_due, self.beat_due = self.beat_due, False
-        return sse.BEAT if is_due else b""
+        return sse.beat(time.time()) if is_due else b""
 
     async def piece(self, *key: object) -> bytes:
         rendering = await self.hub.renderings.get(key, self.render)
@@ -94,15 +96,15 @@ class Stream:
 class RunStream(Stream):
     """The stream of a page of one run."""
 
-    __slots__ = ("audience", "number", "remark", "run", "sent", "tab")
+    __slots__ = ("audience", "number", "page", "remark", "run", "sent")
 
     is_page = True
 
     def __init__(
-        self, hub: Hub, viewer: Viewer, run: Run, since: int, tab: str, audience: Audience
+        self, hub: Hub, viewer: Viewer, run: Run, since: int, page: Page, audience: Audience
     ) -> None:
         super().__init__(hub, viewer, {run.pk: run.version})
-        self.run, self.sent, self.tab, self.audience = run.pk, since, tab, audience
+        self.run, self.sent, self.page, self.audience = run.pk, since, page, audience
         self.number = 0
         self.remark: str | None = None
 
@@ -123,7 +125,7 @@ class RunStream(Stream):
 
     async def change(self, target: int) -> bytes:
         """From what the browser has to `target`, or further if the database already is."""
-        key = ("change", self.run, self.sent, target, self.tab, self.audience)
+        key = ("change", self.run, self.sent, target, self.page, self.audience)
         rendering = await self.hub.renderings.get(key, self.render)
         if rendering is None:  # deleted by hand; nothing more can be said of it
             self.end_reason = self.end_reason or "withdrawn"
@@ -143,7 +145,7 @@ class Shown(NamedTuple):
 class ListStream(Stream):
     """The stream of all rows on one page."""
 
-    __slots__ = ("dirty", "has_said_seen", "newest", "next_at", "seen_run", "shown")
+    __slots__ = ("dirty", "newest", "next_at", "seen_run", "shown")
 
     def __init__(
         self,
@@ -162,7 +164,6 @@ class ListStream(Stream):
         self.dirty = set(versions)
         self.seen_run = self.newest = seen_run
         self.next_at = 0.0
-        self.has_said_seen = False
 
     def changed(self, run: int) -> None:
         self.dirty.add(run)
@@ -170,15 +171,10 @@ class ListStream(Stream):
     async def news(self) -> bytes:
         now = asyncio.get_running_loop().time
         await asyncio.sleep(self.next_at - now())
-        frame = self.seen() + await self.rows() + await self.arrivals()
+        frame = await self.rows() + await self.arrivals()
         if frame:
             self.next_at = now() + LIST_PAUSE
         return frame
-
-    def seen(self) -> bytes:
-        """What to ask with after a reconnect, so that arrivals go on being counted from here."""
-        is_said, self.has_said_seen = self.has_said_seen, True
-        return b"" if is_said else sse.event("seen", str(self.seen_run))
 
     async def rows(self) -> bytes:
         wanted: list[Key] = []

@@ -5,15 +5,18 @@ the same pieces for those that poll because a proxy between lets no stream throu
 import re
 from typing import NamedTuple
 
+import msgspec
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import aget_object_or_404
 from django.views.decorators.http import require_GET
 
+from dashboard import rows, run_page
 from dashboard.audience import STAFF, Audience
-from dashboard.live import fragments, relay, sight, sse, viewers
+from dashboard.live import fragments, relay, run_pieces, sight, sse, viewers
 from dashboard.live.hub import Full, hub
+from dashboard.live.run_pieces import Page
 from dashboard.live.streams import ListStream, RunStream, Stream
 from dashboard.live.viewers import Viewer
 from runs import poller
@@ -21,9 +24,10 @@ from runs.models import Run
 
 MOST_ROWS = 200
 LARGEST = 2**63 - 1
+TABS = tuple(name for name, _ in run_page.TABS)
 
-# Of an answer to a poll: the version that the page has from now on, and the words "catch-up"
-# (fetch the steps anew) and "over" (ask no more), either or both.
+# Of an answer to a poll: the version that the page has from now on, and, as JSON, whether the run
+# is over and whether steps were left out (run_pieces.CatchUp).
 VERSION_HEADER, STATE_HEADER = "Runsheet-Version", "Runsheet-State"
 
 
@@ -33,7 +37,7 @@ class Malformed(Exception):
 
 class AskedOfRun(NamedTuple):
     since: int
-    tab: str
+    page: Page
 
 
 class AskedOfList(NamedTuple):
@@ -61,8 +65,8 @@ async def answer_for_run(
     since = asked.since if asked.since <= run.version else 0  # an older backup is in use
     await sync_to_async(poller.attend)(run)
     if _wants_stream(request):
-        return _stream(request, RunStream(hub(), viewer, run, since, asked.tab, audience))
-    return await sync_to_async(_run_once)(run, since, asked.tab, audience)
+        return _stream(request, RunStream(hub(), viewer, run, since, asked.page, audience))
+    return await sync_to_async(_run_once)(run, since, asked.page, audience)
 
 
 @require_GET
@@ -71,7 +75,7 @@ async def runs_live(request: HttpRequest) -> HttpResponseBase:
         asked = _asked_of_list(request)
     except Malformed as error:
         return _refusal(error)
-    seen = asked.seen if asked.seen is not None else await sync_to_async(sight.newest_run)()
+    seen = asked.seen if asked.seen is not None else await sync_to_async(rows.newest)()
     if not _wants_stream(request):
         return await sync_to_async(_list_once)(asked.shown, seen)
     versions = await sync_to_async(sight.versions)(asked.shown)
@@ -94,26 +98,30 @@ def _stream(request: HttpRequest, stream: Stream) -> HttpResponseBase:
 # Answers to polls ----------------------------------------------------------------------------
 
 
-def _run_once(run: Run, since: int, tab: str, audience: Audience) -> HttpResponse:
-    change = fragments.run_change(run.pk, since, tab, audience) if run.version > since else None
-    html = change.html if change else fragments.run_head(run.pk, audience)
-    html += fragments.run_freshness(run.pk, audience)
+def _run_once(run: Run, since: int, page: Page, audience: Audience) -> HttpResponse:
+    change = run_pieces.change(run.pk, since, page, audience) if run.version > since else None
+    html = change.html if change else run_pieces.head(run.pk, audience)
+    html += run_pieces.freshness(run.pk, audience)
     if audience.is_staff:
         html += fragments.site_freshness()
-    state = "catch-up " * bool(change and change.is_catch_up) + "over" * sight.is_over(run)
-    return _pieces(html, {VERSION_HEADER: change.version if change else since, STATE_HEADER: state})
+    state = {"over": sight.is_over(run), "catch_up": change.catch_up if change else None}
+    headers = {
+        VERSION_HEADER: str(change.version if change else since),
+        STATE_HEADER: msgspec.json.encode(state).decode(),
+    }
+    return _pieces(html, headers)
 
 
 def _list_once(shown: dict[int, int], seen: int) -> HttpResponse:
     versions = sight.versions(shown)
     changed = [run for run, version in versions.items() if version > shown[run]]
     html = "".join(row for _, row in fragments.list_rows(changed)) + fragments.site_freshness()
-    if sight.newest_run() > seen:
+    if rows.newest() > seen:
         html += fragments.arrivals(seen)
-    return _pieces(html, {VERSION_HEADER: seen})
+    return _pieces(html, {VERSION_HEADER: str(seen)})
 
 
-def _pieces(html: str, headers: dict[str, object]) -> HttpResponse:
+def _pieces(html: str, headers: dict[str, str]) -> HttpResponse:
     return HttpResponse(html, headers={"Cache-Control": "no-store"} | headers)
 
 
@@ -123,10 +131,15 @@ def _pieces(html: str, headers: dict[str, object]) -> HttpResponse:
 def _asked_of_run(request: HttpRequest) -> AskedOfRun:
     """A browser that reconnects by itself says what it had last in a header of its own."""
     given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
-    tab = request.GET.get("tab", "timeline")
-    if tab not in fragments.TABS:
-        raise Malformed(f"tab must be one of {', '.join(fragments.TABS)}.")
-    return AskedOfRun(_number(given, "since"), tab)
+    at = request.GET.get("at")
+    page = Page(
+        tab=request.GET.get("tab", "timeline"),
+        at=_number(at, "at") if at is not None else None,
+        as_text=request.GET.get("as") == "text",
+    )
+    if page.tab not in TABS:
+        raise Malformed(f"tab must be one of {', '.join(TABS)}.")
+    return AskedOfRun(_number(given, "since"), page)
 
 
 def _asked_of_list(request: HttpRequest) -> AskedOfList:

@@ -1,0 +1,157 @@
+"""The pieces of a run's page, brought from one version to the next.
+
+All of it is made by what makes the page itself (`run_page`, `timeline`, `cost_page` and their
+templates), so that a page which was kept up to date equals one that is loaded anew.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from threading import Lock
+from typing import Any, NamedTuple
+
+import msgspec
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from dashboard import cost_page, run_page, timeline
+from dashboard.audience import Audience
+from dashboard.step_lines import lines
+from runs.models import Run
+
+# Above this many steps at once a page is sent the first of them and fetches the others as it is
+# scrolled, as it does with the steps of a long run anyway.
+MOST_STEPS = 200
+KEPT_DIGESTS = 500
+
+# Columns of megabytes, and the tabs that show them.
+HEAVY = {"output": "result", "logs": "logs"}
+
+
+class Page(NamedTuple):
+    """What a page shows of its run: `at` is the entry around which costs are shown."""
+
+    tab: str
+    at: int | None = None
+    as_text: bool = False
+
+
+class CatchUp(msgspec.Struct, frozen=True):
+    """Told when more steps changed than were sent: those up to position `up_to` were; the last
+    step that there is stands at `last`."""
+
+    up_to: int
+    last: int
+
+
+class Change(NamedTuple):
+    """A run's page, brought to `version`."""
+
+    version: int
+    html: str
+    catch_up: CatchUp | None = None
+
+
+class Part(NamedTuple):
+    name: str
+    html: str
+
+
+def change(pk: int, since: int, page: Page, audience: Audience) -> Change | None:
+    """What `page` at version `since` lacks; None if the run is gone."""
+    run = find(pk, page)
+    if run is None:
+        return None
+    parts = [*_around(run, page, audience), *_tab(run, page, audience)]
+    changed = _changed_parts((pk, audience.key, page), since, run.version, parts)
+    html = "".join(part.html for part in changed)
+    if page.tab != "timeline":
+        return Change(run.version, html)
+    steps, catch_up = _steps(run, since, audience)
+    return Change(run.version, html + steps, catch_up)
+
+
+def head(pk: int, audience: Audience) -> str:
+    """How the run stands: also says what changes without a new version, such as a stall."""
+    run = find(pk, Page(""))
+    return _piece("runs/_head.html", run_page.head(run, audience, timezone.now())) if run else ""
+
+
+def freshness(pk: int, audience: Audience) -> str:
+    run = find(pk, Page(""))
+    return _piece("runs/_fresh.html", run_page.fresh(run, audience, timezone.now())) if run else ""
+
+
+def find(pk: int, page: Page) -> Run | None:
+    unread = [column for column, tab in HEAVY.items() if tab != page.tab]
+    runs = Run.objects.select_related("poll").defer("poll__seen_digest", *unread)
+    return runs.filter(pk=pk).first()
+
+
+def _piece(template: str, context: dict[str, Any]) -> str:
+    return render_to_string(template, context | {"oob": True})
+
+
+def _around(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
+    now = timezone.now()
+    strip = timeline.strip(run, audience, now, page.tab)
+    yield Part("head", _piece("runs/_head.html", run_page.head(run, audience, now)))
+    yield Part("facts", _piece("runs/_facts.html", run_page.facts(run, audience, now)))
+    yield Part("tabs", _piece("runs/_tabs.html", run_page.tabs(run, audience, page.tab)))
+    yield Part("strip", _piece("runs/_strip.html", strip))
+
+
+def _tab(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
+    now = timezone.now()
+    match page.tab:
+        case "timeline":
+            yield Part("above", _piece("runs/_above.html", timeline.above(run, audience, now)))
+        case "cost":
+            totals = cost_page.totals(run, audience, now)
+            entries = cost_page.entries(run, audience, now, page.at)
+            yield Part("totals", _piece("runs/_cost.html#totals", totals))
+            yield Part("entries", _piece("runs/_cost.html#entries", entries))
+        case "result":
+            result = run_page.result(run, audience, now, page.as_text)
+            yield Part("result", _piece("runs/_result.html#result", result))
+        case "logs":
+            yield Part("logs", _piece("runs/_logs.html#logs", run_page.logs(run, audience, now)))
+
+
+def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | None]:
+    """The steps that came or changed, as htmx takes them to the end of `ol#steps`; the script
+    puts in place those that are there already."""
+    outline, changed = timeline.changed_steps(run, since)
+    sent = changed[:MOST_STEPS]
+    now = timezone.now()
+    items = "".join(
+        render_to_string(
+            "runs/_timeline.html#step_item", timeline.item(line, run, audience, now)
+        )
+        for line in lines(run, sent, outline)
+    )
+    html = f'<ol hx-swap-oob="beforeend:#steps">{items}</ol>' if items else ""
+    if len(changed) <= MOST_STEPS:
+        return html, None
+    return html, CatchUp(up_to=sent[-1].position, last=outline.steps[-1].position)
+
+
+# Parts that stayed the same ------------------------------------------------------------------
+
+type _Place = tuple[int, str, Page, int]
+
+_digests: OrderedDict[_Place, dict[str, bytes]] = OrderedDict()
+_lock = Lock()
+
+
+def _changed_parts(
+    place: tuple[int, str, Page], since: int, version: int, parts: Iterable[Part]
+) -> list[Part]:
+    """Those of `parts` that are not known to have been the same at version `since`."""
+    now = {part.name: hashlib.blake2b(part.html.encode(), digest_size=8).digest() for part in parts}
+    with _lock:
+        before = _digests.get((*place, since), {})
+        _digests[*place, version] = now
+        while len(_digests) > KEPT_DIGESTS:
+            _digests.popitem(last=False)
+    return [part for part in parts if before.get(part.name) != now[part.name]]
