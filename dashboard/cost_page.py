@@ -36,7 +36,12 @@ GROUPINGS: tuple[tuple[By, str], ...] = (
 SUMMARY = (
     ("Cost", "usage.summary.costMicros", "summary_cost_micros", "cost_micros"),
     ("Input tokens", "usage.summary.totalInputTokens", "total_input_tokens", "prompt_tokens"),
-    ("Output tokens", "usage.summary.totalOutputTokens", "total_output_tokens", "completion_tokens"),
+    (
+        "Output tokens",
+        "usage.summary.totalOutputTokens",
+        "total_output_tokens",
+        "completion_tokens",
+    ),
     ("Tokens", "usage.summary.totalTokens", "total_tokens", "total_tokens"),
 )
 DIRECT = (

@@ -16,7 +16,8 @@ def sealed(
         body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body,
         content_type=content_type,
     )
-    response.headers["Content-Disposition"] = content_disposition_header(as_attachment, filename)
+    disposition = content_disposition_header(as_attachment, filename)
+    response.headers["Content-Disposition"] = disposition or "inline"
     response.headers["Content-Security-Policy"] = SEALED
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-store"

@@ -153,7 +153,8 @@ def _made(run: Run, steps: Iterable[Brief]) -> Outline:
 def _caught_up(known: Outline, run: Run) -> Outline:
     # From the known version on, not after it: it may have been read while it was being written.
     changed = {step.pk: step for step in _read(run, since=known.version - 1)}
-    return _made(run, [*(step for step in known.steps if step.pk not in changed), *changed.values()])
+    kept = (step for step in known.steps if step.pk not in changed)
+    return _made(run, [*kept, *changed.values()])
 
 
 def _order(step: Brief) -> tuple[int, bool, int]:

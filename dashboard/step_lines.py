@@ -4,10 +4,11 @@ Lines are made from the first characters of each text; the whole is on the step'
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
@@ -68,21 +69,17 @@ _KINDS = {
 
 
 def lines(run: Run, steps: Sequence[Brief], outline: Outline) -> list[Line]:
-    """Lines for `steps`, in their order: two queries, whatever their number up to AT_ONCE."""
-    texts: dict[int, dict[str, Any]] = {}
-    changed: set[int] = set()
+    """Lines for `steps`, in their order: one query for each AT_ONCE of them."""
+    texts: dict[int, Mapping[str, Any]] = {}
     for at in range(0, len(steps), AT_ONCE):
-        part = steps[at : at + AT_ONCE]
-        texts |= {row["pk"]: row for row in _texts(part)}
-        changed |= _changed(run, part)
-    return [
-        _line(run, step, texts[step.pk], outline, step.position in changed)
-        for step in steps
-        if step.pk in texts
-    ]
+        texts |= {row["pk"]: row for row in _texts(run, steps[at : at + AT_ONCE])}
+    return [_line(run, step, texts[step.pk], outline) for step in steps if step.pk in texts]
 
 
-def _texts(steps: Sequence[Brief]) -> Iterable[dict[str, Any]]:
+def _texts(run: Run, steps: Sequence[Brief]) -> Iterable[Mapping[str, Any]]:
+    revisions = Revision.objects.filter(
+        run_id=run.pk, of=Revision.Of.STEP, position=OuterRef("position")
+    )
     return Step.objects.filter(pk__in=[step.pk for step in steps]).values(
         "pk",
         "vanished_at",
@@ -93,14 +90,8 @@ def _texts(steps: Sequence[Brief]) -> Iterable[dict[str, Any]]:
         output=Left("tool_output", OUTPUT_READ),
         output_length=Length("tool_output"),
         output_size=Octets("tool_output"),
+        was_changed=Exists(revisions),
     )
-
-
-def _changed(run: Run, steps: Sequence[Brief]) -> set[int]:
-    """Positions at which the API later said something else than it had said."""
-    positions = [step.position for step in steps]
-    revisions = Revision.objects.filter(run=run, of=Revision.Of.STEP, position__in=positions)
-    return set(revisions.values_list("position", flat=True).distinct())
 
 
 def state_of(run: Run, step: Brief, outline: Outline) -> str:
@@ -115,7 +106,7 @@ def state_of(run: Run, step: Brief, outline: Outline) -> str:
     return "done" if is_done else "open"
 
 
-def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, changed: bool) -> Line:
+def _line(run: Run, step: Brief, texts: Mapping[str, Any], outline: Outline) -> Line:
     state = "" if step.is_gone else state_of(run, step, outline)
     kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
     shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
@@ -143,12 +134,12 @@ def _line(run: Run, step: Brief, texts: dict[str, Any], outline: Outline, change
         question=outline.questions.get(step.position),
         version=step.changed_version,
         vanished_at=texts["vanished_at"],
-        was_changed=changed,
+        was_changed=texts["was_changed"],
         pk=step.pk,
     )
 
 
-def _caption(step: Brief, texts: dict[str, Any], outline: Outline, state: str) -> Caption | None:
+def _caption(step: Brief, texts: Mapping[str, Any], outline: Outline, state: str) -> Caption | None:
     if step.type in (Step.Type.OUTPUT, Step.Type.THINKING):
         return None
     if step.type not in _KINDS and step.tool_name is None and texts["given"] is None:

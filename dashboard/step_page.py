@@ -1,6 +1,7 @@
 """One step in full: its texts, what answers it, and what it said before."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ def page(run: Run, audience: Audience, now: dt.datetime, step: Brief) -> dict[st
     }
 
 
-def _texts(pk: int, shown: int) -> dict[str, Any]:
+def _texts(pk: int, shown: int) -> Mapping[str, Any]:
     names = ("content", "tool_input", "tool_output")
     parts: dict[str, Any] = {f"{name}_text": Left(name, shown) for name in names}
     parts |= {f"{name}_size": Octets(name) for name in names}
@@ -95,7 +96,7 @@ def _texts(pk: int, shown: int) -> dict[str, Any]:
 def _parts(
     run: Run,
     line: Line,
-    texts: dict[str, Any],
+    texts: Mapping[str, Any],
     answer: int | None,
     outline: Outline,
     is_page: bool,

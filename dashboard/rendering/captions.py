@@ -67,7 +67,9 @@ def of_result(tool: str | None, position: int | None, reason: str = "") -> Capti
         of += [" of " if not position else ", ", Code(tool)]
     if not position:
         of += [", whose call is not told"]
-    return caption(*of, *([": ", Quote(reason)] if reason else []))
+    if reason:
+        of += [": ", Quote(reason)]
+    return caption(*of)
 
 
 def read_output(raw: str | None, is_whole: bool) -> Any:
@@ -140,7 +142,8 @@ def _edit(given: Node) -> Said | None:
     if not path:
         return None
     old = given.word("oldString", "old_string", "oldText")
-    return EDIT, [Code(_short_path(path)), *([" at ", Quote(old, 50)] if old.strip() else [])]
+    at: list[Part] = [" at ", Quote(old, 50)] if old.strip() else []
+    return EDIT, [Code(_short_path(path)), *at]
 
 
 def _short_path(path: str) -> str:
@@ -247,7 +250,8 @@ def _vault_move(verb: Verb, link: str) -> Callable[[Node], Said | None]:
         thing, vault = _object(given), given.word("vaultId", "vault_id", "vault")
         if not thing.text:
             return None
-        return verb, [thing, *([f" {link} ", Code(vault)] if vault else [])]
+        place: list[Part] = [f" {link} ", Code(vault)] if vault else []
+        return verb, [thing, *place]
 
     return rule
 

@@ -13,8 +13,11 @@ from dashboard.rendering.json_tree import Node
 # How much of an output is looked at, here and in the outline of a run: both must agree.
 PREFIX = 2_000
 
-_HINT = re.compile(
-    r"rror|xit|eturn_?code|atus_?code|uccess|\"ok|fatal|raceback|panic|o such|not found|enied|ENO"
+# An output without any of these is no failure: twenty plain searches cost less than one pattern,
+# and a long run has thousands of outputs.
+_HINTS = (
+    *("rror", "RROR", "xit", "eturnCode", "eturn_code", "eturncode", "uccess", '"ok', "atal"),
+    *("FATAL", "raceback", "anic", "o such", "ot found", "enied", "s a directory", "ENO"),
 )
 _READERS = {"read", "grep", "glob", "webfetch", "list", "edit", "write"}
 _EXIT_KEYS = ("exitCode", "exit_code", "exitcode", "returncode", "returnCode", "return_code")
@@ -47,10 +50,12 @@ def failure(tool: str | None, raw: str | None, is_whole: bool = True) -> str:
 
     `raw` is the output's JSON text (`is_whole` false: its first PREFIX characters).
     """
-    if raw is None or not _HINT.search(raw[:PREFIX]):
+    if raw is None:
         return ""
-    is_whole = is_whole and len(raw) <= PREFIX
-    node = json_tree.parse(raw[:PREFIX], is_whole)
+    part = raw[:PREFIX]
+    if not any(hint in part for hint in _HINTS):
+        return ""
+    node = json_tree.parse(part, is_whole and len(raw) <= PREFIX)
     if node is None:
         return ""
     reads = tool in _READERS

@@ -16,6 +16,8 @@ WHOLE_PAGE = 256 * 1024  # characters that a step's own page shows
 VALUES = 300  # of a JSON tree, in a fragment
 VALUES_WHOLE_PAGE = 3_000
 
+NOTHING = SafeString("")
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -25,7 +27,7 @@ class Payload:
     """
 
     form: str = ""
-    html: SafeString = SafeString("")
+    html: SafeString = NOTHING
     absence: str = ""
     size: int = 0
     shown: int = 0

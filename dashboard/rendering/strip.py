@@ -14,6 +14,7 @@ HEIGHT = 48
 BARS_AT_MOST = 250
 COLUMNS = 120
 THINNEST = 2.2
+SLACK = 2.0  # seconds by which a step may lie outside of the run's own times unremarked
 LANES = {"think": 4, "tool": 18, "out": 32}
 LANE_HEIGHT = 12
 ROWS_AT_MOST = 3
@@ -22,10 +23,14 @@ ROWS_AT_MOST = 3
 class Timed(Protocol):
     """What the picture needs to know of a step."""
 
-    position: int
-    type: str
-    timestamp: dt.datetime | None
-    duration_ms: int | None
+    @property
+    def position(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def timestamp(self) -> dt.datetime | None: ...
+    @property
+    def duration_ms(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,17 @@ def draw(
     if not timed:
         return _in_order(steps, failed)
     axis = _Axis.around(timed, *span, now)
+    places = axis.places(timed)
+    slack = SLACK / axis.length
     facts: dict[str, Any] = {
         "start": axis.start,
         "end": axis.end,
         "now_x": _number(axis.x(now)) if now else "",
         "untimed": len(steps) - len(timed),
-        "outside": sum(not axis.holds(step) for step in timed),
+        "outside": sum(not -slack <= place <= 1 + slack for place in places),
     }
     if len(timed) > BARS_AT_MOST:
-        return Strip(*_columns(timed, axis, failed), **facts)
+        return Strip(*_columns(timed, places, axis, failed), **facts)
     bars = [_bar(step, axis, now, failed, unended) for step in timed]
     return Strip(_side_by_side(bars), **facts)
 
@@ -135,16 +142,21 @@ class _Axis:
             start, end = min(start, *moments), max(end, *moments)
         return cls(start, max(end, start + dt.timedelta(seconds=1)))
 
+    @property
+    def length(self) -> float:
+        """Seconds."""
+        return (self.end - self.start).total_seconds()
+
+    def places(self, timed: Sequence[Timed]) -> list[float]:
+        """Where each step begins, as a share of the axis; below 0 or above 1 it lies outside."""
+        start, length = self.start, self.length
+        return [(step.timestamp - start).total_seconds() / length for step in timed]  # type: ignore[operator]
+
     def x(self, moment: dt.datetime | None) -> float:
         if moment is None:
             return 0.0
-        share = (moment - self.start) / (self.end - self.start)
+        share = (moment - self.start).total_seconds() / self.length
         return min(max(share, 0.0), 1.0) * WIDTH
-
-    def holds(self, step: Timed) -> bool:
-        slack = dt.timedelta(seconds=2)
-        moment = step.timestamp
-        return moment is None or self.start - slack <= moment <= self.end + slack
 
     def bar(self, step: Timed, lane: str, open_until: dt.datetime | None) -> Bar:
         start = self.x(step.timestamp)
@@ -219,13 +231,15 @@ class _Column:
 
 
 def _columns(
-    timed: Sequence[Timed], axis: _Axis, failed: Collection[int]
+    timed: Sequence[Timed], places: Sequence[float], axis: _Axis, failed: Collection[int]
 ) -> tuple[list[Bar], dict[str, str]]:
     """A column is as high on a lane as it is busy there."""
     columns: dict[int, _Column] = {}
-    for step in timed:
-        place = min(int(axis.x(step.timestamp) * COLUMNS / WIDTH), COLUMNS - 1)
-        column = columns.setdefault(place, _Column(step.position, step.position))
+    for step, share in zip(timed, places, strict=True):
+        place = min(max(int(share * COLUMNS), 0), COLUMNS - 1)
+        column = columns.get(place)
+        if column is None:
+            column = columns[place] = _Column(step.position, step.position)
         column.first = min(column.first, step.position)
         column.last = max(column.last, step.position)
         lane = lane_of(step, failed)

@@ -35,10 +35,11 @@ _SUSPECT = re.compile(
     re.DOTALL,
 )
 # Joiners are how some scripts and most emoji are spelled: between such they are no disguise.
-_CONTROLS = (
-    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
-    "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
-).split()
+_CONTROLS = [
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR",
+    "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC",
+    "FS", "GS", "RS", "US",
+]  # fmt: skip
 _JOINERS = "\u200c\u200d\ufe0f"
 _SHORT = {
     "\xad": "SHY",
@@ -112,8 +113,9 @@ def _spells(match: re.Match[str]) -> bool:
     """Whether a joiner stands between two characters that are joined in earnest."""
     text, start, end = match.string, match.start(), match.end()
     before = text[start - 1 : start]
-    if match.group() == "\ufe0f":
-        return (before > "\xa8" and not before.isalpha()) or (before in "#*0123456789" and before != "")
+    if match.group() == "\ufe0f":  # makes an emoji of a sign or a digit
+        is_sign = before > "\xa8" and not before.isalpha()
+        return is_sign or (before != "" and before in "#*0123456789")
     return before > "\u02ff" and text[end : end + 1] > "\u02ff"
 
 
