@@ -1,0 +1,26 @@
+"""How a page tells that its run is shared."""
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard import sharing
+from runs.models import Run
+
+register = template.Library()
+
+
+@register.simple_tag
+def shared_with(run: Run) -> SafeString | str:
+    """A link to the run's live links with their number; nothing when it is not shared."""
+    count = sharing.live_count(run)
+    if not count:
+        return ""
+    return format_html(
+        '<a class="shared-with" href="{}?run={}&amp;state=live">shared by {} live link{}</a>',
+        reverse("share-links"),
+        run.run_id,
+        count,
+        "" if count == 1 else "s",
+    )
