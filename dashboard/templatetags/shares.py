@@ -18,7 +18,7 @@ def shared_with(run: Run) -> SafeString | str:
     if not count:
         return ""
     return format_html(
-        '<a class="shared-with" href="{}?run={}&amp;state=live">shared by {} live link{}</a>',
+        ' · <a href="{}?run={}&amp;state=live">shared by {} live link{}</a>',
         reverse("share-links"),
         run.run_id,
         count,

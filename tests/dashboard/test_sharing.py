@@ -391,3 +391,20 @@ def test_links_and_views_are_not_edited_in_the_admin(
     assert root.post(f"/admin/dashboard/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
     assert only_link().purpose == "For opposing counsel"
     assert ShareView.objects.count() == 1
+
+
+# On the run's page -------------------------------------------------------------------------------
+
+
+def test_a_runs_page_tells_staff_by_how_many_live_links_it_is_shared(
+    viewer_client: Client, client: Client, member: User
+) -> None:
+    run = make_run()
+    assert "live link" not in viewer_client.get(run.get_absolute_url()).text
+    token = share(run, member)
+    gone, _ = sharing.create(run, member, "x", 7)
+    text = viewer_client.get(run.get_absolute_url()).text
+    assert f'href="/share-links/?run={run.run_id}&amp;state=live">shared by 2 live links<' in text
+    sharing.revoke(gone, member)
+    assert "shared by 1 live link<" in viewer_client.get(run.get_absolute_url()).text
+    assert "live link" not in client.get(f"/s/{token}/").text

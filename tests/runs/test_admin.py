@@ -11,7 +11,6 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from playwright.sync_api import Page
 
 from runs.models import (
     Agent,
@@ -399,32 +398,3 @@ def test_the_raw_payload_is_downloaded_byte_for_byte_and_runs_nowhere(root: Clie
 def test_a_download_of_no_payload_is_not_found(root: Client, client: Client) -> None:
     assert root.get("/admin/runs/payload/999/download/").status_code == 404
     assert client.get("/admin/runs/payload/999/download/").status_code == 302
-
-
-# In a browser ------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_admin_works_under_the_strict_policy(site: str, page: Page) -> None:
-    known_run()
-    User.objects.create_superuser("root", "root@firm.example", "the password")
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{site}/admin/runs/run/")
-    page.fill("[name=login]", "root")
-    page.fill("[name=password]", "the password")
-    page.press("[name=password]", "Enter")
-    page.wait_for_url(f"{site}/admin/runs/run/")
-    page.check("#action-toggle")
-    assert "1 of 1 selected" in page.inner_text(".action-counter")
-    page.click("text=run_known")
-    page.wait_for_selector("text=Review the lease of Hale")
-    root = User.objects.get()
-    for path in ("/admin/", f"/admin/auth/user/{root.pk}/change/", "/admin/auth/user/add/"):
-        page.goto(site + path)
-    page.goto(f"{site}/admin/auth/group/add/")
-    page.click("#id_permissions_from option >> nth=0")
-    page.click("#id_permissions_add")
-    assert page.locator("#id_permissions_to option").count() == 1
-    assert complaints == []
