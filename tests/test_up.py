@@ -6,7 +6,8 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -34,6 +35,16 @@ def is_ready(product: Product) -> bool:
 def statuses(data: Path) -> set[str]:
     with sqlite3.connect(data / "demo.sqlite3", timeout=20) as database:
         return {row[0] for row in database.execute("SELECT DISTINCT status FROM runs_run")}
+
+
+@contextmanager
+def signed_in(product: Product, name: str, password: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=product.url, trust_env=False, timeout=30) as browser:
+        browser.get("/accounts/login/")
+        fields = {"login": name, "password": password}
+        token = browser.cookies["runsheet-csrf"]
+        browser.post("/accounts/login/", data=fields | {"csrfmiddlewaretoken": token})
+        yield browser
 
 
 def test_from_nothing_to_finished_runs_and_back_to_nothing(product: Make, tmp_path: Path) -> None:
@@ -74,12 +85,8 @@ def test_a_password_is_made_once_and_shown_only_at_the_first_start(product: Make
     second = started(product(**nobody))
     assert shown not in second.output
     assert "changepassword admin" in second.output
-    with httpx.Client(base_url=second.url, trust_env=False, follow_redirects=True) as browser:
-        browser.get("/accounts/login/")
-        fields = {"login": "admin", "password": shown}
-        token = browser.cookies["runsheet-csrf"]
-        answer = browser.post("/accounts/login/", data=fields | {"csrfmiddlewaretoken": token})
-    assert answer.url.path == "/"
+    with signed_in(second, "admin", shown) as browser:
+        assert browser.get("/").status_code == 200
 
 
 def test_a_part_that_dies_is_started_again(product: Make) -> None:
@@ -124,12 +131,9 @@ def test_a_second_signal_ends_it_at_once(product: Make) -> None:
 
 def test_an_open_stream_does_not_hold_the_end(product: Make) -> None:
     up = started(product())
-    with httpx.Client(base_url=up.url, trust_env=False, follow_redirects=True) as browser:
-        browser.get("/accounts/login/")
-        fields = {"login": "ada", "password": PASSWORD}
-        token = browser.cookies["runsheet-csrf"]
-        browser.post("/accounts/login/", data=fields | {"csrfmiddlewaretoken": token})
-        with browser.stream("GET", "/runs/live/") as stream:
+    with signed_in(up, "ada", PASSWORD) as browser:
+        wanted = {"Accept": "text/event-stream"}
+        with browser.stream("GET", "/runs/live/", headers=wanted) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
             asked_at = time.monotonic()
             up.send(signal.SIGHUP)
