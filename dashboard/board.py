@@ -16,7 +16,7 @@ from django.utils import timezone
 from dashboard import filters
 from dashboard.rows import for_rows
 from dashboard.templatetags.runsheet import money_text
-from runs import agents, freshness
+from runs import agents, freshness, notices
 from runs.models import Run
 
 DAYS = 14
@@ -311,5 +311,19 @@ def concerns(now: dt.datetime, shown: str = "") -> list[Concern]:
     return [concern for concern in found if concern.total]
 
 
-def moment(unix: int | None) -> dt.datetime | None:
-    return None if unix is None else dt.datetime.fromtimestamp(unix, dt.UTC)
+def context(now: dt.datetime, shown: str) -> dict[str, Any]:
+    """All that the overview tells beside the rows of running runs."""
+    active = active_counts()
+    needy = concerns(now, shown)
+    beat = notices.last_beat()
+    return {
+        "active": active,
+        "unshown_running": active[Run.Status.RUNNING] - MOST_RUNNING,
+        "concerns": needy,
+        "worry_count": sum(concern.total for concern in needy),
+        "is_unchecked": sum(active.values()) > MOST_CHECKED,
+        "most_checked": MOST_CHECKED,
+        "failed_in_week": Run.objects.filter(failed_in("7d", now)).count(),
+        "costs": costs(now),
+        "worker_seen_at": None if beat is None else dt.datetime.fromtimestamp(beat, dt.UTC),
+    }

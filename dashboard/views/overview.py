@@ -9,36 +9,22 @@ from django.views.decorators.http import require_safe
 
 from dashboard import board
 from dashboard.rows import newest, rows, stream
-from runs import notices
-from runs.models import Run
 
 
 @require_safe
 @never_cache
 def overview(request: HttpRequest) -> HttpResponse:
-    """The whole page; to htmx, which asks again now and then, only the part that changes."""
+    """The whole page; to htmx, which asks again now and then, what changes, for out of band.
+
+    live.js then changes only what differs, so that nobody who reads is disturbed.
+    """
     now, seen = timezone.now(), newest()
     running = board.running()
-    active = board.active_counts()
-    concerns = board.concerns(now, request.GET.get("show", ""))
-    beat = notices.last_beat()
-    context = (
-        rows(running, now)
-        | stream(running, seen)
-        | {
-            "active": active,
-            "unshown_running": active[Run.Status.RUNNING] - board.MOST_RUNNING,
-            "concerns": concerns,
-            "worry_count": sum(concern.total for concern in concerns),
-            "is_unchecked": sum(active.values()) > board.MOST_CHECKED,
-            "most_checked": board.MOST_CHECKED,
-            "failed_in_week": Run.objects.filter(board.failed_in("7d", now)).count(),
-            "costs": board.costs(now),
-                "worker_seen_at": board.moment(beat),
-            "is_empty": not seen,
-        }
-    )
-    template = "overview.html#board" if request.htmx else "overview.html"  # type: ignore[attr-defined]
-    response = render(request, template, context)
+    context = rows(running, now) | stream(running, seen)
+    if seen:
+        context |= board.context(now, request.GET.get("show", ""))
+    is_part = bool(request.htmx)  # type: ignore[attr-defined]
+    template = "overview.html#board" if is_part else "overview.html"
+    response = render(request, template, context | {"is_empty": not seen, "is_part": is_part})
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -78,25 +78,17 @@
     }
   }, true);
 
-  // A region that refreshes itself waits while somebody selects, tabs or clicks in it.
-  function isInUse(region) {
-    const selection = document.getSelection();
-    const selects = selection && !selection.isCollapsed && region.contains(selection.anchorNode);
-    return selects || region.contains(document.activeElement);
-  }
-
+  // What refreshes itself rests while nobody looks.
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const region = event.detail.elt;
-    if (region.matches?.("[data-refreshes]") && (document.hidden || isInUse(region))) event.preventDefault();
+    if (document.hidden && event.detail.elt.matches?.("[data-refreshes]")) event.preventDefault();
   });
 
+  // Logged out meanwhile: the page itself leads to the login and back.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const {target, xhr, elt} = event.detail;
+    const {xhr} = event.detail;
     if (new URL(xhr.responseURL || location.href).pathname.startsWith("/accounts/")) {
       event.detail.shouldSwap = false;
-      location.reload(); // logged out meanwhile: the page leads to the login and back
-    } else if (elt?.matches?.("[data-refreshes]") && isInUse(target)) {
-      event.detail.shouldSwap = false;
+      location.reload();
     }
   });
 })();

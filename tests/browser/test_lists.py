@@ -41,7 +41,7 @@ def test_filters_change_the_rows_and_the_address_and_can_be_gone_back_from(
     make_run("completed", agent_id="agent_x")
     reader.goto(f"{site}/runs/")
     assert len(keys(reader)) == 3
-    reader.get_by_text("failed", exact=True).first.click()
+    reader.get_by_label("failed", exact=True).check()
     address_is(reader, "?status=failed")
     expect(reader.locator("tr[id^=run-]")).to_have_count(2)
     reader.get_by_label("Agent").select_option("Examiner")
@@ -72,11 +72,11 @@ def test_typing_goes_on_while_results_come_in(reader: Page, site: str) -> None:
 def test_a_period_and_a_date_let_go_of_each_other(reader: Page, site: str) -> None:
     make_run()
     reader.goto(f"{site}/runs/")
-    reader.get_by_text("7 days", exact=True).click()
+    reader.get_by_label("7 days", exact=True).check()
     address_is(reader, "?from=7d")
     reader.locator("input[type=date][name=from]").fill("2026-01-02")
     address_is(reader, "?from=2026-01-02")
-    reader.get_by_text("Today", exact=True).click()
+    reader.get_by_label("Today", exact=True).check()
     address_is(reader, "?from=today")
     assert reader.locator("input[type=date][name=from]").input_value() == ""
 
@@ -85,7 +85,7 @@ def test_a_wrong_date_in_the_address_is_told_and_forgotten(reader: Page, site: s
     make_run()
     reader.goto(f"{site}/runs/?from=soon")
     expect(reader.locator("#complaints")).to_contain_text("“soon” is no date")
-    reader.get_by_text("Today", exact=True).click()
+    reader.get_by_label("Today", exact=True).check()
     address_is(reader, "?from=today")
     expect(reader.locator("#complaints")).to_be_hidden()
 
@@ -119,7 +119,7 @@ def test_without_scripts_filters_pages_and_orders_work(
     page = context.new_page()
     page.goto(f"{site}/runs/")
     page.locator("#seek").fill("wanted")
-    page.get_by_text("failed", exact=True).first.click()
+    page.get_by_label("failed", exact=True).check()
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".tally")).to_contain_text("60 runs match")
     page.get_by_role("link", name="Cost").click()
@@ -163,12 +163,10 @@ def test_the_overview_leads_to_the_login_after_a_logout(
 
 
 @pytest.mark.parametrize("address", ["/", "/runs/", "/runs/add/", "/accounts/password/change/"])
-@pytest.mark.parametrize("width", [320, 360, 800, 1280])
-def test_no_page_is_wider_than_the_screen(
-    reader: Page, site: str, address: str, width: int
-) -> None:
+def test_no_page_is_wider_than_the_screen(reader: Page, site: str, address: str) -> None:
     make_run("running", prompt="x" * 300, agent_id="agent_" + "y" * 150)
     make_run("failed", failure_cause="z" * 400)
-    reader.set_viewport_size({"width": width, "height": 700})
     reader.goto(f"{site}{address}")
-    assert reader.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (320, 360, 720, 721, 900, 1280):
+        reader.set_viewport_size({"width": width, "height": 700})
+        assert reader.evaluate("document.documentElement.scrollWidth") <= width

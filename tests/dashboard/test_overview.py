@@ -316,6 +316,8 @@ def test_htmx_gets_the_board_alone(viewer_client):
     response = viewer_client.get("/", headers={"HX-Request": "true"})
     html = response.content.decode()
     assert html.lstrip().startswith('<div id="board"')
+    assert 'hx-swap-oob="true"' in html[:400]
+    assert html.count("hx-swap-oob") == 1
     assert "<html" not in html
     assert "HX-Request" in response["Vary"]
 
