@@ -34,7 +34,8 @@ _TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol",
     "p", "pre", "s", "small", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-_ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "small": {"class"}}
+# "*" stands for all elements, which nh3 would otherwise let have a title.
+_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "small": {"class"}}
 _SCHEMES = {"http", "https", "mailto"}
 
 

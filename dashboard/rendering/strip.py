@@ -251,7 +251,8 @@ def _columns(
     for place, column in sorted(columns.items()):
         x = place * width
         for lane, count in column.lanes.items():
-            paths[lane].append(_box(lane, x, width - 0.8, count / busiest))
+            # The root keeps a quiet stretch visible beside a busy one.
+            paths[lane].append(_box(lane, x, width - 0.8, (count / busiest) ** 0.5))
         bars.append(_linked(place, column, axis, x, width))
     return bars, {lane: "".join(parts) for lane, parts in paths.items() if parts}
 

@@ -24,6 +24,8 @@ _HIDDEN = (
     "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"
     # Zero widths, direction marks, overrides, isolates, invisible operators.
     "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffc"
+    # Format characters of hieroglyphs, shorthand and music.
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     # Variation selectors and tags: letters can be smuggled in both.
     "\ufe00-\ufe0f\U000e0000-\U000e0fff"
     # What no UTF-8 page can carry, and what no font can draw.
