@@ -1,5 +1,6 @@
-"""Reads an event stream as a browser would, for tests: `with EventStream(url, client) as stream`."""
+"""Reads an event stream as a browser would: `with EventStream(url, client) as stream`."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -45,10 +46,8 @@ class EventStream:
             # Closing from another thread does not wake the reader; shutting the socket down does.
             stream = self.response.extensions["network_stream"]
             sock = stream.get_extra_info("socket")
-            try:
+            with contextlib.suppress(OSError):
                 sock.shutdown(2)
-            except OSError:
-                pass
         self._thread.join(10)
         self._client.close()
 

@@ -278,6 +278,14 @@ class Hub:
             listener.wake.set()
 
 
+class Census(NamedTuple):
+    """What the hubs of this process hold now, and how many pieces they have rendered so far."""
+
+    streams: int
+    runs: int
+    rendered: int
+
+
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
@@ -287,3 +295,12 @@ def hub() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def census() -> Census:
+    hubs = list(_hubs.values())
+    return Census(
+        streams=sum(len(one.listeners) for one in hubs),
+        runs=sum(len(one.topics) for one in hubs),
+        rendered=sum(one.renderings.rendered for one in hubs),
+    )

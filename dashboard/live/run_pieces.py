@@ -125,9 +125,7 @@ def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | Non
     sent = changed[:MOST_STEPS]
     now = timezone.now()
     items = "".join(
-        render_to_string(
-            "runs/_timeline.html#step_item", timeline.item(line, run, audience, now)
-        )
+        render_to_string("runs/_timeline.html#step_item", timeline.item(line, run, audience, now))
         for line in lines(run, sent, outline)
     )
     html = f'<ol hx-swap-oob="beforeend:#steps">{items}</ol>' if items else ""

@@ -164,7 +164,7 @@
       if (!beside) return;
       place = document.createElement("span");
       place.id = "stream-state";
-      place.className = "soft";
+      place.className = "fresh";
       place.setAttribute("role", "status");
       beside.after(place);
     }
@@ -183,15 +183,6 @@
     else if (fresh?.id !== target.id) return;
     else if (!(isFiltered && target.id === "above-steps")) bring(target, fresh);
     event.preventDefault();
-  });
-
-  // hx-ext="calm" hx-swap="calm": the same care for an answer that a page asked for.
-  htmx.defineExtension("calm", {
-    handleSwap(style, target, fragment) {
-      if (style !== "calm") return false;
-      bring(target, fragment.firstElementChild);
-      return [];
-    },
   });
 
   // Change `old` into `fresh`, part by part. Of what has to wait only the newest is kept.

@@ -19,7 +19,16 @@
     icon.href = `data:image/svg+xml,${encodeURIComponent(picture)}`;
   }
 
-  document.addEventListener("runsheet:changed", ({ target }) => target.id === "run-head" && showStatus());
+  // The list of runs tells the beginning of a prompt; the whole comes with the first details.
+  function completeTitle() {
+    if (document.querySelector("#run-title[data-cut]")) htmx.ajax("GET", location.href, { source: document.body, selectOOB: "#run-title", swap: "none" });
+  }
+
+  document.addEventListener("runsheet:changed", ({ target }) => {
+    if (target.id !== "run-head") return;
+    showStatus();
+    completeTitle();
+  });
   showStatus();
 
   // Copy ----------------------------------------------------------------------------------------

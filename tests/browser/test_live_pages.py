@@ -83,10 +83,12 @@ def shown(page: Page) -> dict[str, str]:
         """() => Object.fromEntries(
             ["run-title", "run-head", "run-facts", "run-strip", "run-tabs", "timeline"].map((id) => {
                 const copy = document.getElementById(id).cloneNode(true);
-                for (const own of copy.querySelectorAll(".follow, .newer, line.now")) own.remove();
-                for (const clock of copy.querySelectorAll("[data-since]")) clock.textContent = "";
-                for (const title of copy.querySelectorAll("time[title]")) title.removeAttribute("title");
-                return [id, copy.outerHTML.replace(/\\s+/g, " ").replace(/ (class|open)=""/g, "")];
+                const all = (selector) => copy.querySelectorAll(selector);
+                for (const own of all(".follow, .newer, line.now")) own.remove();
+                for (const clock of all("[data-since]")) clock.textContent = "";
+                for (const time of all("time[title]")) time.removeAttribute("title");
+                const html = copy.outerHTML.replace(/\\s+/g, " ");
+                return [id, html.replace(/ (class|open)=""/g, "")];
             }))"""
     )
     return shown
@@ -114,6 +116,17 @@ def test_a_new_step_appears_without_a_reload(reader: Page, site: str, run: Run) 
     assert reader.title().startswith("✓ ")
 
 
+def test_the_whole_request_appears_when_the_details_bring_it(
+    reader: Page, site: str, run: Run
+) -> None:
+    Run.objects.filter(pk=run.pk).update(prompt="Review the lease of", prompt_is_cut=True)
+    open_run(reader, site, run)
+    whole = "Review the lease of Hale & Sons"
+    change(run, prompt=whole, prompt_is_cut=False)
+    expect(reader.locator("h1")).to_have_text(whole)
+    assert shown(reader) == shown_anew(reader)
+
+
 # What is read stays ----------------------------------------------------------------------------
 
 
@@ -123,7 +136,8 @@ def as_the_reader_has_it(page: Page) -> dict[str, Any]:
         """() => ({
             selected: getSelection().toString(),
             focused: document.activeElement.closest("li")?.id,
-            opened: [...document.querySelectorAll("#steps details[open]")].map((it) => it.closest("li").id),
+            opened: [...document.querySelectorAll("#steps details[open]")]
+                .map((it) => it.closest("li").id),
             payload: document.querySelector("#s2 .io")?.textContent,
             top: Math.round(document.getElementById("s12").getBoundingClientRect().top),
         })"""
