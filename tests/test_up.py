@@ -93,14 +93,12 @@ def test_a_part_that_dies_is_started_again(product: Make) -> None:
     up = started(product())
     until(lambda: is_ready(up), 60, "readiness")
     before = up.parts()
-    for name in ("valkey", "worker", "web"):
-        os.kill(before[name], signal.SIGKILL)
-    for name in ("valkey", "worker", "web"):
-        until(
-            lambda name=name: up.parts().get(name, before[name]) != before[name],
-            30,
-            f"a new {name}",
-        )
+    killed = {name: before[name] for name in ("valkey", "worker", "web")}
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not killed.items() & up.parts().items(), 10, "the deaths to be seen")
+    until(lambda: set(up.parts()) == PARTS, 30, "all parts to run again")
+    for name in killed:
         assert f"{name} was ended by signal 9; it is started again" in up.output
     until(lambda: is_ready(up), 60, "readiness after the deaths")
     assert up.parts()["beat"] == before["beat"]
