@@ -119,6 +119,36 @@ def of_entry(entry: EntryPayload, path: str, notes: Notes) -> Columns:
     }
 
 
+_PATHS = {
+    "output": "result.output",
+    "output_object_ids": "result.outputObjectIds",
+    "summary": "result.finalResponse.summary",
+    "created_object_ids": "result.finalResponse.createdObjectIds",
+    "issues": "result.finalResponse.issues",
+    "logs": "result.logs",
+    "usage_model": "usage.model",
+    "input_tokens": "usage.inputTokens",
+    "output_tokens": "usage.outputTokens",
+    "tool_calls": "usage.toolCalls",
+    "duration_ms": "usage.durationMs",
+    "summary_cost_micros": "usage.summary.costMicros",
+    "total_input_tokens": "usage.summary.totalInputTokens",
+    "total_output_tokens": "usage.summary.totalOutputTokens",
+    "total_tokens": "usage.summary.totalTokens",
+}
+
+
+def path_of(column: str) -> str:
+    """Where the API's answer holds a column of `Run`."""
+    return _PATHS.get(column) or key_of(column)
+
+
+def key_of(column: str) -> str:
+    """What the API calls a column within its own object."""
+    first, *others = column.split("_")
+    return "id" if column in ("step_id", "entry_id") else first + "".join(map(str.title, others))
+
+
 def unreported(details: Details) -> list[str]:
     """Paths of the keys that were absent. Inside an absent or null object only it is named."""
     return sorted(_absent(details, ""))
@@ -177,11 +207,6 @@ def _json(raw: Raw) -> str | None:
     """JSON text as sent; None for an absent key."""
     sent = bytes(raw)
     return sent.decode("utf-8") if sent else None
-
-
-def shown_id(identifier: str) -> str:
-    """An identifier that we did not expect, fit to be shown in a sentence."""
-    return repr(text.fit(text.clean(identifier), 128))
 
 
 def of_agent(agent: AgentPayload) -> Columns:

@@ -7,7 +7,8 @@ long run that did not change are neither decoded nor read from the database.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from itertools import batched
 from typing import Any, cast
 
 import msgspec
@@ -24,6 +25,7 @@ DIGEST_BYTES = 8
 BATCH = 500
 FEW = 500  # up to this many rows are looked up by position, more by reading them all
 ASIDE = 1_000_000_000  # added to positions while rows change places
+NULL = "null"  # JSON text
 
 type Row = Step | UsageEntry
 
@@ -36,6 +38,8 @@ class Track(msgspec.Struct, frozen=True):
     path: str
     identifier: str  # the column of the API's id
     mark: tuple[str, ...]  # columns that an item keeps for life
+    json: tuple[str, ...]  # columns that hold JSON text
+    rising: tuple[str, ...]  # numbers that rise while something goes on
     digests: str  # the field of Payload
     read: Callable[[Raw, str, Notes], columns.Columns]
 
@@ -54,6 +58,8 @@ STEPS = Track(
     path="steps",
     identifier="step_id",
     mark=("type", "tool_name", "timestamp"),
+    json=("tool_input", "tool_output"),
+    rising=("duration_ms",),
     digests="step_digests",
     read=_read_step,
 )
@@ -63,6 +69,8 @@ ENTRIES = Track(
     path="usage.entries",
     identifier="entry_id",
     mark=("kind", "service", "timestamp"),
+    json=("metadata",),
+    rising=(),
     digests="entry_digests",
     read=_read_entry,
 )
@@ -91,9 +99,17 @@ def sync_entries(
 
 def is_gain(old: Any, new: Any) -> bool:
     """Whether `new` only adds to `old`: something where there was nothing, or more text."""
-    if old is None or old in ("", "null"):
+    if old is None or old == "":
         return True
     return isinstance(old, str) and isinstance(new, str) and new.startswith(old)
+
+
+def _is_json_gain(old: str | None, new: str | None) -> bool:
+    """The same for JSON text: null counts as nothing, and a string grows inside its quotes."""
+    if old is None or old == NULL:
+        return True
+    is_string = old.startswith('"') and new is not None and new.startswith('"')
+    return is_string and is_gain(old[:-1], new)
 
 
 class _Sync:
@@ -118,27 +134,42 @@ class _Sync:
         stored = bytes(getattr(self.payload, self.track.digests))
         if fresh == stored:
             return False
-        count = len(stored) // DIGEST_BYTES
-        if len(self.raws) < count or self.rows.exclude(vanished_at=None).exists():
-            changed = self._realign()
-        else:
-            changed = self._extend(_differing(stored, fresh), count)
         setattr(self.payload, self.track.digests, fresh)
-        return changed
+        count = len(stored) // DIGEST_BYTES
+        if len(self.raws) < count:
+            return self._realign()
+        return self._extend(_differing(stored, fresh), count)
 
     def _extend(self, differing: list[int], count: int) -> bool:
         """The list kept its items and maybe got more: the common case."""
-        by_position = self._present_at(differing)
-        sent = {position: self._columns(position) for position in differing}
-        for position, row in by_position.items():
-            old, new = self._identifier(row), sent[position][self.track.identifier]
-            if old is not None and new is not None and old != new:
-                return self._realign()
-        known = [place for place in differing if place in by_position]
-        added = [place for place in differing if place not in by_position]
-        added += range(count + 1, len(self.raws) + 1)
-        changed = self._update([(by_position[place], sent[place]) for place in known])
-        return self._insert(added) or changed
+        added = range(count + 1, len(self.raws) + 1)
+        sent = {place: self._columns(place) for place in [*differing, *added]}
+        rows = self._present_at(differing)
+        is_extended = len(rows) == len(differing) and all(
+            self._is_same(row, sent[place]) for place, row in rows.items()
+        )
+        if not is_extended or self._come_back([sent[place] for place in added]):
+            return self._realign()
+        changed = self._update([(row, sent[place]) for place, row in rows.items()])
+        return self._insert({place: sent[place] for place in added}) or changed
+
+    def _is_same(self, row: Row, sent: columns.Columns) -> bool:
+        """Whether `sent` is `row` some time later, so that nothing has to be matched anew."""
+        old, new = self._identifier(row), sent[self.track.identifier]
+        return old == new if old and new else self._mark_of(row) == self._sent_mark(sent)
+
+    def _come_back(self, added: Sequence[columns.Columns]) -> bool:
+        """Whether one of `added` may be a row that has vanished."""
+        if not added:
+            return False
+        wanted = (self.track.identifier, *self.track.mark)
+        gone = list(self.rows.exclude(vanished_at=None).only("pk", *wanted))
+        identifiers = {self._identifier(row) for row in gone} - {None}
+        marks = {self._mark_of(row) for row in gone}
+        return any(
+            sent[self.track.identifier] in identifiers or self._sent_mark(sent) in marks
+            for sent in added
+        )
 
     def _realign(self) -> bool:
         """Items vanished, moved, came back or changed their ids: match all of them anew."""
@@ -148,52 +179,44 @@ class _Sync:
             [self._as_stored(row) for row in rows.values()],
             [self._as_item(sent[place]) for place in sorted(sent)],
         )
-        vanished = self._vanish(outcome, rows)
-        moved = self._move(outcome, rows)
+        arranged = self._arrange(outcome, rows)
         changed = self._update([(rows[pk], sent[place]) for place, pk in outcome.matched.items()])
-        return any((vanished, moved, changed, self._insert(outcome.new)))
+        added = self._insert({place: sent[place] for place in outcome.new})
+        return any((arranged, changed, added))
 
-    def _vanish(self, outcome: Alignment, rows: dict[int, Row]) -> bool:
-        back = [pk for pk in outcome.matched.values() if rows[pk].vanished_at is not None]
+    def _arrange(self, outcome: Alignment, rows: dict[int, Row]) -> bool:
+        """Mark what vanished, and bring all others to the places of the new list."""
         if outcome.vanished:
             self.notes.append(f"{len(outcome.vanished)} of {self.track.path} vanished upstream.")
-            self.rows.filter(pk__in=outcome.vanished).update(
-                vanished_at=self.now, changed_version=self.version
-            )
-        if back:
-            # Out of the way first: another row may still hold the place they come back to.
-            self.rows.filter(pk__in=back).update(
-                vanished_at=None, position=F("position") + ASIDE, changed_version=self.version
-            )
-            for pk in back:
-                rows[pk].position += ASIDE
-        return bool(outcome.vanished or back)
+            self._set(outcome.vanished, vanished_at=self.now, changed_version=self.version)
+        matched = [(place, rows[pk]) for place, pk in outcome.matched.items()]
+        moved = [(place, row) for place, row in matched if row.position != place or row.vanished_at]
+        # Out of the way first: no two rows may hold one place, not even for a moment.
+        present = [row.pk for _, row in moved if row.vanished_at is None]
+        self._set(present, position=F("position") + ASIDE)
+        for place, row in moved:
+            row.position, row.vanished_at, row.changed_version = place, None, self.version
+        fields = ["position", "vanished_at", "changed_version"]
+        self._bulk_update([row for _, row in moved], fields)
+        return bool(outcome.vanished or moved)
 
-    def _move(self, outcome: Alignment, rows: dict[int, Row]) -> bool:
-        moved = [rows[pk] for place, pk in outcome.matched.items() if rows[pk].position != place]
-        if not moved:
-            return False
-        at_home = [row.pk for row in moved if row.position < ASIDE]
-        self.rows.filter(pk__in=at_home).update(position=F("position") + ASIDE)
-        place_of = {pk: place for place, pk in outcome.matched.items()}
-        for row in moved:
-            row.position = place_of[row.pk]
-            row.changed_version = self.version
-        self._bulk_update(moved, ["position", "changed_version"])
-        return True
+    def _set(self, pks: list[int], **values: Any) -> None:
+        for batch in batched(pks, BATCH):
+            self.rows.filter(pk__in=batch).update(**values)
 
     def _update(self, pairs: Sequence[tuple[Row, columns.Columns]]) -> bool:
         """Write what differs; keep a revision of what was more than nothing before."""
         touched: list[Row] = []
         revisions: list[Revision] = []
         for row, sent in pairs:
-            old = {name: getattr(row, name) for name in sent if getattr(row, name) != sent[name]}
+            settled = self._settled(row, sent)
+            old = {name: getattr(row, name) for name in sent if getattr(row, name) != settled[name]}
             if not old:
                 continue
-            if not all(is_gain(value, sent[name]) for name, value in old.items()):
+            if not all(self._is_gain(name, value, settled[name]) for name, value in old.items()):
                 revisions.append(self._revision(row, sent))
             for name in old:
-                setattr(row, name, sent[name])
+                setattr(row, name, settled[name])
             row.changed_version = self.version
             touched.append(row)
         Revision.objects.bulk_create(revisions, batch_size=BATCH)
@@ -201,20 +224,40 @@ class _Sync:
             self._bulk_update(touched, [*pairs[0][1], "changed_version"])
         return bool(touched)
 
-    def _insert(self, places: Sequence[int]) -> bool:
-        self.track.model._default_manager.bulk_create(
-            [
-                self.track.model(
-                    run=self.run,
-                    position=place,
-                    changed_version=self.version,
-                    **self._columns(place),
-                )
-                for place in places
-            ],
-            batch_size=BATCH,
-        )
-        return bool(places)
+    def _settled(self, row: Row, sent: columns.Columns) -> columns.Columns:
+        """`sent`, but what is no longer said of the same item stays as it was."""
+        if not self._is_same(row, sent):
+            return sent
+        kept = {
+            name: getattr(row, name)
+            for name, value in sent.items()
+            if self._is_nothing(name, value) and not self._is_nothing(name, getattr(row, name))
+        }
+        for name in kept:
+            path = f"{self.track.path}[{row.position}].{columns.key_of(name)}"
+            self.notes.append(f"{path} is no longer reported; the last value is shown.")
+        return sent | kept
+
+    def _is_nothing(self, name: str, value: Any) -> bool:
+        nothing = {self.track.mark[0]: ""} | dict.fromkeys(self.track.json, NULL)
+        return value is None or value == nothing.get(name)
+
+    def _is_gain(self, name: str, old: Any, new: Any) -> bool:
+        if name in self.track.json:
+            return _is_json_gain(old, new)
+        if name in self.track.rising and old is not None and new is not None:
+            return bool(new >= old)
+        return is_gain(old, new)
+
+    def _insert(self, sent: dict[int, columns.Columns]) -> bool:
+        rows = [
+            self.track.model(
+                run=self.run, position=place, changed_version=self.version, **sent[place]
+            )
+            for place in sent
+        ]
+        self._manager.bulk_create(rows, batch_size=BATCH)
+        return bool(rows)
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:
         rows = self.rows.filter(vanished_at=None)
@@ -229,14 +272,18 @@ class _Sync:
     def _identifier(self, row: Row) -> str | None:
         return cast("str | None", getattr(row, self.track.identifier))
 
+    def _mark_of(self, row: Row) -> Hashable:
+        return tuple(getattr(row, name) for name in self.track.mark)
+
+    def _sent_mark(self, sent: columns.Columns) -> Hashable:
+        return tuple(sent[name] for name in self.track.mark)
+
     def _as_stored(self, row: Row) -> Stored:
-        mark = tuple(getattr(row, name) for name in self.track.mark)
-        return Stored(
-            row.pk, row.position, self._identifier(row), mark, row.vanished_at is not None
-        )
+        is_gone = row.vanished_at is not None
+        return Stored(row.pk, row.position, self._identifier(row), self._mark_of(row), is_gone)
 
     def _as_item(self, sent: columns.Columns) -> Item:
-        return Item(sent[self.track.identifier], tuple(sent[name] for name in self.track.mark))
+        return Item(sent[self.track.identifier], self._sent_mark(sent))
 
     def _revision(self, row: Row, sent: columns.Columns) -> Revision:
         body = {name: getattr(row, name) for name in sent}
@@ -250,7 +297,11 @@ class _Sync:
         )
 
     def _bulk_update(self, rows: list[Row], fields: list[str]) -> None:
-        self.track.model._default_manager.bulk_update(rows, fields, batch_size=BATCH)
+        self._manager.bulk_update(rows, fields, batch_size=BATCH)
+
+    @property
+    def _manager(self) -> Any:
+        return self.track.model._default_manager
 
 
 def _digests(raws: list[Raw]) -> bytes:

@@ -15,7 +15,8 @@ import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Count, Max, Q, Sum
 
-from runs import columns, items
+from runs import columns, items, text
+from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage, read
 from runs.causes import failure_cause
 from runs.models import Payload, Revision, Run, Step
@@ -35,7 +36,10 @@ LASTING = (
 )
 # These may go back to null: they tell the present state of the sandbox.
 FLEETING = ("provider", "runtime_id", "runtime_state")
+# These rise while a run goes on; only a fall, or a change after the end, is a contradiction.
+RISING = ("summary_cost_micros",)
 CONTRADICTIONS_CAP = 100
+SAFE_SUM = 2**63 // text.MOST  # as many numbers a database can add up without overflow
 # While a run is active, a body is kept at most this many seconds after the last a megabyte.
 SECONDS_A_MEGABYTE = 20.0
 
@@ -59,28 +63,32 @@ def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
     """
     notes: Notes = []
     details = read(body, Details, notes)
+    if details.id and details.id != run.run_id:
+        # Shown under this run, another's steps would reach whoever may see this one.
+        raise Unreadable("The answer cannot be used: it is about another run.", body=body)
     sent = columns.of_run(details, notes)
     payload = Payload.objects.filter(run=run, kind=Payload.Kind.GOOD).defer("body").first()
     payload = payload or Payload(run=run, kind=Payload.Kind.GOOD, observed_at=now)
     version = run.version + 1
 
+    digests = payload.step_digests, payload.entry_digests
     steps = items.sync_steps(run, details.steps, payload, version, now, notes)
     usage = details.usage or Usage()
     entries = items.sync_entries(run, usage.entries, payload, version, now, notes)
     fresh = _settled(run, sent, notes) | {"unreported": columns.unreported(details)}
-    if details.id and details.id != run.run_id:
-        notes.append(f"The answer calls itself {columns.shown_id(details.id)}.")
-    fresh["contradictions"] = _contradictions(run, notes, now)
     fresh |= _counted_steps(run) if steps else {}
-    fresh |= _counted_entries(run) if entries else {}
+    fresh |= _counted_entries(run, notes) if entries else {}
     fresh |= _derived(run, fresh)
+    fresh["contradictions"] = _contradictions(run, notes, now)
 
     changed = {name: value for name, value in fresh.items() if getattr(run, name) != value}
     is_new = bool(changed) or steps or entries or run.version == 0
     if is_new:
         _keep_replaced(run, changed, version, now)
         _write(run, changed | {"version": version, "changed_at": now})
-    _keep_body(payload, body, now, must=run.is_terminal, digests_changed=steps or entries)
+    _keep_body(payload, body, now, must=run.is_terminal)
+    if digests != (payload.step_digests, payload.entry_digests):
+        payload.save(update_fields=["step_digests", "entry_digests"])
     return Change(run.version, is_new)
 
 
@@ -105,7 +113,8 @@ def _settled(run: Run, sent: columns.Columns, notes: Notes) -> columns.Columns:
         stored = getattr(run, name)
         if value is None and stored not in (None, "") and name not in FLEETING:
             settled[name] = stored
-            notes.append(f"{name} is no longer reported; the last value is shown.")
+            path = columns.path_of(name)
+            notes.append(f"{path} is no longer reported; the last value is shown.")
     if run.is_terminal and settled["status"] != run.status:
         notes.append(f"Case.dev said {settled['status']} after {run.status}.")
         settled["status"] = run.status
@@ -117,10 +126,11 @@ def _settled(run: Run, sent: columns.Columns, notes: Notes) -> columns.Columns:
 
 def _contradictions(run: Run, notes: Notes, now: dt.datetime) -> list[dict[str, str]]:
     """The run's list with those of `notes` that it does not hold yet."""
-    known = {item["text"] for item in run.contradictions}
+    recorded: list[dict[str, str]] = run.contradictions
+    known = {item["text"] for item in recorded}
     fresh = [note for note in dict.fromkeys(notes) if note not in known]
     added = [{"text": note, "at": now.isoformat(timespec="seconds")} for note in fresh]
-    return (run.contradictions + added)[:CONTRADICTIONS_CAP]
+    return (recorded + added)[:CONTRADICTIONS_CAP]
 
 
 def _counted_steps(run: Run) -> columns.Columns:
@@ -131,10 +141,18 @@ def _counted_steps(run: Run) -> columns.Columns:
     )
 
 
-def _counted_entries(run: Run) -> columns.Columns:
-    return run.entries.filter(vanished_at=None).aggregate(
-        entry_count=Count("pk"), entries_cost_micros=Sum("cost_micros")
-    )
+def _counted_entries(run: Run, notes: Notes) -> columns.Columns:
+    present = run.entries.filter(vanished_at=None)
+    count = present.count()
+    if count < SAFE_SUM:
+        total = present.aggregate(total=Sum("cost_micros"))["total"]
+    else:
+        costs = [cost for cost in present.values_list("cost_micros", flat=True) if cost is not None]
+        total = sum(costs) if costs else None
+    if total is not None and text.whole(total) is None:
+        notes.append("The sum of usage.entries is too large a number to be kept.")
+        total = None
+    return {"entry_count": count, "entries_cost_micros": total}
 
 
 def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
@@ -163,7 +181,7 @@ def _keep_replaced(run: Run, changed: columns.Columns, version: int, now: dt.dat
     replaced = {
         name: getattr(run, name)
         for name in LASTING
-        if name in changed and not items.is_gain(getattr(run, name), changed[name])
+        if name in changed and not _is_gain(run, name, changed[name])
     }
     if run.prompt_is_cut:  # the list's cut prompt gives way to the whole one
         replaced.pop("prompt", None)
@@ -178,21 +196,27 @@ def _keep_replaced(run: Run, changed: columns.Columns, version: int, now: dt.dat
         )
 
 
+def _is_gain(run: Run, name: str, new: Any) -> bool:
+    old = getattr(run, name)
+    if name in RISING and not run.is_terminal and old is not None:
+        return bool(new >= old)
+    return items.is_gain(old, new)
+
+
 def _write(run: Run, changed: dict[str, Any]) -> None:
     Run.objects.filter(pk=run.pk).update(**changed)
     for name, value in changed.items():
         setattr(run, name, value)
 
 
-def _keep_body(
-    payload: Payload, body: bytes, now: dt.datetime, *, must: bool, digests_changed: bool
-) -> None:
+def _keep_body(payload: Payload, body: bytes, now: dt.datetime, *, must: bool) -> None:
     """Keep the body of an ended run always, of an active one as often as its size allows."""
-    age = (now - payload.observed_at).total_seconds()
-    if payload.pk is None or must or age >= len(body) / 2**20 * SECONDS_A_MEGABYTE:
-        payload.body = zlib.compress(body, 1)
-        payload.size = len(body)
-        payload.observed_at = now
-        payload.save()
-    elif digests_changed:
-        payload.save(update_fields=["step_digests", "entry_digests"])
+    if payload.pk is not None:
+        age = (now - payload.observed_at).total_seconds()
+        is_due = must or age >= len(body) / 2**20 * SECONDS_A_MEGABYTE
+        if not is_due or (payload.size == len(body) and payload.text == body):
+            return
+    payload.body = zlib.compress(body, 1)
+    payload.size = len(body)
+    payload.observed_at = now
+    payload.save()

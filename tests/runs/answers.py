@@ -113,7 +113,9 @@ def entry(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def details(steps: Any = None, entries: Any = None, **fields: Any) -> bytes:
-    """The details of a running run, as the API writes them. `ABSENT` leaves a key out."""
+    """The details of a running run, as the API writes them. `ABSENT` leaves a key out; `usage`
+    given as a dict changes what it names."""
+    given = fields.pop("usage", {})
     usage = {
         "model": "anthropic/claude-sonnet-4.6",
         "inputTokens": 45000,
@@ -141,7 +143,7 @@ def details(steps: Any = None, entries: Any = None, **fields: Any) -> bytes:
             "finalResponse": {"summary": None, "createdObjectIds": None, "issues": None},
             "logs": None,
         },
-        "usage": _told(usage | fields.pop("usage", {})) if fields.get("usage", {}) != ABSENT else 0,
+        "usage": _told(usage | given) if isinstance(given, dict) else given,
         "steps": [step(1)] if steps is None else steps,
         "createdAt": "2025-01-15T10:30:00Z",
         "startedAt": "2025-01-15T10:30:05Z",
@@ -154,17 +156,31 @@ def _told(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not ABSENT}
 
 
-def put(body: bytes, path: tuple[str | int, ...], raw: str) -> bytes:
+type Path = tuple[str | int, ...]
+
+
+def put(body: bytes, path: Path, raw: str) -> bytes:
     """`body` with the JSON text `raw`, which need not be JSON, at `path`."""
-    marker = "@@here@@"
+    return put_all(body, {path: raw})
+
+
+def put_all(body: bytes, raw_at: dict[Path, str]) -> bytes:
+    """The same for several paths, the inner ones first."""
     whole = json.loads(body)
-    inner = whole
-    for name, following in pairwise(path):
-        if isinstance(inner, dict) and not isinstance(inner.get(name), dict | list):
-            inner[name] = [] if isinstance(following, int) else {}
-        inner = inner[name]
-    if isinstance(inner, list) and path[-1] == len(inner):
-        inner.append(marker)
-    else:
-        inner[path[-1]] = marker
-    return json.dumps(whole).replace(f'"{marker}"', raw, 1).encode("utf-8", "surrogatepass")
+    markers: dict[str, str] = {}
+    for path in sorted(raw_at, key=len, reverse=True):
+        marker = f"@@{len(markers)}@@"
+        markers[f'"{marker}"'] = raw_at[path]
+        inner = whole
+        for name, following in pairwise(path):
+            if isinstance(inner, dict) and not isinstance(inner.get(name), dict | list):
+                inner[name] = [] if isinstance(following, int) else {}
+            inner = inner[name]
+        if isinstance(inner, list) and path[-1] == len(inner):
+            inner.append(marker)
+        else:
+            inner[path[-1]] = marker
+    written = json.dumps(whole)
+    for marker, raw in markers.items():
+        written = written.replace(marker, raw, 1)
+    return written.encode("utf-8", "surrogatepass")
