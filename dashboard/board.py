@@ -195,8 +195,9 @@ def running() -> list[Run]:
 
 
 def active_counts() -> dict[str, int]:
+    """How many runs have each active status, those that none has included."""
     counted = Run.objects.active().order_by().values_list("status").annotate(Count("pk"))
-    return dict.fromkeys(Run.ACTIVE, 0) | dict(counted)
+    return {"queued": 0, "running": 0} | {str(status): number for status, number in counted}
 
 
 def failed_in(period: str, now: dt.datetime) -> Q:

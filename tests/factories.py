@@ -29,14 +29,10 @@ _numbers = itertools.count(1)
 
 def make_user(username: str = "alice", **fields: Any) -> User:
     fields.setdefault("email", f"{username}@example.com")
-    return User.objects.create_user(
-        username, password=fields.pop("password", "secret"), **fields
-    )
+    return User.objects.create_user(username, password=fields.pop("password", "secret"), **fields)
 
 
-def make_agent(
-    agent_id: str = "agent_review", name: str | None = "Contract Reviewer"
-) -> Agent:
+def make_agent(agent_id: str = "agent_review", name: str | None = "Contract Reviewer") -> Agent:
     return Agent.objects.create(agent_id=agent_id, name=name, fetched_at=timezone.now())
 
 
@@ -55,16 +51,12 @@ def run_fields(status: str = "completed", **fields: Any) -> dict[str, Any]:
         "prompt": PROMPTS[number % len(PROMPTS)],
         "created_at": created,
         "started_at": started,
-        "completed_at": started + dt.timedelta(seconds=221)
-        if has_ended and started
-        else None,
+        "completed_at": started + dt.timedelta(seconds=221) if has_ended and started else None,
         "usage_model": MODEL if has_started else None,
         "input_tokens": 45_000 if has_started else None,
         "output_tokens": 3_238 if has_started else None,
         "summary_cost_micros": 185_100 if has_ended else None,
-        "cost_micros": fields.get(
-            "summary_cost_micros", 185_100 if has_ended else None
-        ),
+        "cost_micros": fields.get("summary_cost_micros", 185_100 if has_ended else None),
         "tool_calls": 9 if has_started else None,
         "tool_call_count": 9 if has_started else 0,
         "step_count": 14 if has_started else 0,
@@ -102,9 +94,7 @@ def make_runs(number: int, **fields: Any) -> list[Run]:
     """Many runs at once, without polls, a minute apart, the newest first in the list."""
     now = fields.pop("now", timezone.now())
     return Run.objects.bulk_create(
-        Run(
-            **run_fields(**({"created_at": now - dt.timedelta(minutes=index)} | fields))
-        )
+        Run(**run_fields(**({"created_at": now - dt.timedelta(minutes=index)} | fields)))
         for index in range(number)
     )
 
@@ -124,9 +114,7 @@ def make_steps(run: Run, number: int = 4, **fields: Any) -> list[Step]:
             "type": kind,
             "content": None if is_call else f"Said in step {position}.",
             "tool_name": "bash" if is_call else None,
-            "tool_input": json.dumps({"command": "casedev vault list"})
-            if is_call
-            else None,
+            "tool_input": json.dumps({"command": "casedev vault list"}) if is_call else None,
             "tool_output": json.dumps(found) if is_call else None,
             "duration_ms": 1_840 if is_call else None,
             "timestamp": start + dt.timedelta(seconds=3 * position),
@@ -153,9 +141,7 @@ def make_entries(run: Run, number: int = 2, **fields: Any) -> list[UsageEntry]:
             "entry_id": f"ue_{position}",
             "kind": UsageEntry.Kind.LLM if is_llm else UsageEntry.Kind.API,
             "service": "llm" if is_llm else "vault",
-            "endpoint": "/llm/v1/chat/completions"
-            if is_llm
-            else "/vault/vault_xyz/search",
+            "endpoint": "/llm/v1/chat/completions" if is_llm else "/vault/vault_xyz/search",
             "method": "POST",
             "status_code": 200,
             "cost_micros": 1_000,
@@ -167,11 +153,7 @@ def make_entries(run: Run, number: int = 2, **fields: Any) -> list[UsageEntry]:
         }
         entries.append(UsageEntry(run=run, position=position, **(values | fields)))
     UsageEntry.objects.bulk_create(entries)
-    costs = [
-        cost
-        for cost in run.entries.values_list("cost_micros", flat=True)
-        if cost is not None
-    ]
+    costs = [cost for cost in run.entries.values_list("cost_micros", flat=True) if cost is not None]
     run.entry_count = run.entries.count()
     run.entries_cost_micros = sum(costs) if costs else None
     if run.summary_cost_micros is None:

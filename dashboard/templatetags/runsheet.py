@@ -249,7 +249,7 @@ def opening(text: str | None, length: int = 160) -> str:
         return line
     head = line[:length]
     cut = head.rfind(" ", length - 24)
-    return head[: cut if cut > 0 else length].rstrip() + "…"
+    return head[: cut if cut > 0 else length].rstrip(" ,;:.") + "…"
 
 
 @register.filter

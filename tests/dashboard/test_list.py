@@ -89,6 +89,14 @@ def test_what_was_not_reported_is_said_and_not_zero(viewer_client):
     assert "$" not in html
 
 
+def test_a_run_cancelled_before_its_start_was_not_started(viewer_client):
+    make_run("cancelled", started_at=None, completed_at=timezone.now(), cost_micros=0)
+    html = get(viewer_client)
+    assert html.count("not started") == 1
+    assert "not reported" not in html
+    assert "$0.00" in html
+
+
 def test_a_run_that_was_only_seen_in_the_list_has_no_steps_to_count(viewer_client):
     make_run("completed", step_count=0, poll_last_ok_at=None)
     assert "not read yet" in get(viewer_client)
