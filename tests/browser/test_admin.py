@@ -24,7 +24,7 @@ def test_the_admin_works_under_the_strict_policy(site: SiteServer, page: Page) -
     page.wait_for_selector("text=Review the lease of Hale")
     root = User.objects.get()
     for path in ("/admin/", f"/admin/auth/user/{root.pk}/change/", "/admin/auth/user/add/"):
-        page.goto(site + path)
+        page.goto(f"{site}{path}")
     page.goto(f"{site}/admin/auth/group/add/")
     page.click("#id_permissions_from option >> nth=0")
     page.click("#id_permissions_add")

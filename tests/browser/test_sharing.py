@@ -1,11 +1,16 @@
 """A share link in two browsers: who makes it, and who was given it."""
 
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Request
+from playwright.sync_api import Browser, ConsoleMessage, Request
 
 from dashboard.models import ShareView
 from tests.dashboard.links import full_run, share
 from tests.siteserver import SiteServer
+
+
+def note(complaints: list[str], said: ConsoleMessage) -> None:
+    if said.type == "error":
+        complaints.append(said.text)
 
 
 def test_a_link_is_made_copied_opened_elsewhere_and_revoked(
@@ -15,7 +20,7 @@ def test_a_link_is_made_copied_opened_elsewhere_and_revoked(
     complaints: list[str] = []
     with browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as ours:
         page = ours.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
+        page.on("console", lambda said: note(complaints, said))
         page.goto(f"{site}/runs/{run.run_id}/share/")
         page.fill("[name=login]", "mira")
         page.fill("[name=password]", "mira of the tests")
@@ -35,7 +40,7 @@ def test_a_link_is_made_copied_opened_elsewhere_and_revoked(
             guest.click("nav >> text=Cost")
             guest.wait_for_url(f"{address}cost/")
             assert not any(request.header_value("referer") for request in requests)
-            assert all(request.url.startswith(site) for request in requests)
+            assert all(request.url.startswith(f"{site}/") for request in requests)
             page.goto(f"{site}/share-links/")
             page.click("a.button:text('Revoke')")
             page.click("button:text('Revoke link')")

@@ -12,7 +12,6 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core import serializers
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -26,7 +25,7 @@ from tests.factories import make_entries, make_run, make_steps
 pytestmark = pytest.mark.django_db
 
 
-def told(answer: HttpResponse) -> tuple[int, bytes, dict[str, str]]:
+def told(answer: Any) -> tuple[int, bytes, dict[str, str]]:
     """All that an answer tells."""
     return answer.status_code, answer.content, dict(answer.items())
 
