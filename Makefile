@@ -22,7 +22,7 @@ lint:
 	@sh requirements/install.sh test
 	$(PYTHON_OF_VENV) -m ruff check .
 	$(PYTHON_OF_VENV) -m ruff format --check .
-	$(PYTHON_OF_VENV) -m mypy
+	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) -m mypy
 	$(PYTHON_OF_VENV) -m djlint --lint --quiet templates
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py check --fail-level WARNING
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py makemigrations --check --dry-run

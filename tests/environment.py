@@ -37,7 +37,7 @@ def bare() -> dict[str, str]:
 def prepare() -> Path:
     """Set the environment of this test process up; returns its folder."""
     room = _room()
-    database = _database_url(room)
+    database = _database_url()
     for name in set(os.environ) - set(bare()) - {SHARED_ROOM, SHARED_DATABASE}:
         del os.environ[name]
     folder = room / os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -77,7 +77,6 @@ def _room() -> Path:
     if given := os.environ.get(SHARED_ROOM):
         return Path(given)
     room = Path(tempfile.mkdtemp(prefix="runsheet-tests-"))
-    room.chmod(0o755)  # PostgreSQL may run as another user
     os.environ[SHARED_ROOM] = str(room)
     owner = os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(room, ignore_errors=True))
@@ -91,9 +90,9 @@ def on_postgresql() -> bool:
     return kind == "postgresql"
 
 
-def _database_url(room: Path) -> str:
+def _database_url() -> str:
     if not on_postgresql():
         return ""
     if SHARED_DATABASE not in os.environ:
-        os.environ[SHARED_DATABASE] = postgresql.start(room / "postgresql")
+        os.environ[SHARED_DATABASE] = postgresql.start()
     return os.environ[SHARED_DATABASE]

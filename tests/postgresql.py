@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -29,9 +30,10 @@ OPTIONS = {
 }
 
 
-def start(folder: Path) -> str:
+def start() -> str:
     """Start a server that lives as long as this process; returns the URL of its database."""
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="runsheet-postgresql-"))
+    folder.chmod(0o755)  # it may run as another user
     binaries = _binaries(folder)
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -53,7 +55,7 @@ def start(folder: Path) -> str:
         **user,
     )
     owner = os.getpid()
-    atexit.register(lambda: _stop(server) if os.getpid() == owner else None)
+    atexit.register(lambda: _stop(server, folder) if os.getpid() == owner else None)
     _wait(binaries, data, server)
     return f"postgresql://runsheet@{quote(str(data), safe='')}/postgres"
 
@@ -92,9 +94,10 @@ def _wait(binaries: Path, data: Path, server: "subprocess.Popen[bytes]") -> None
         time.sleep(0.05)
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
+def _stop(server: "subprocess.Popen[bytes]", folder: Path) -> None:
     server.send_signal(signal.SIGINT)
     try:
         server.wait(10)
     except subprocess.TimeoutExpired:
         server.kill()
+    shutil.rmtree(folder, ignore_errors=True)
