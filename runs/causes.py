@@ -1,8 +1,9 @@
 """Why a run failed. The API has no error field, so the cause is looked for, in this order:
 
-issues that the agent named, the runtime's state, the last error in the logs, the last step.
+issues that the agent named, the last error in the logs, the runtime's state, the last step.
 """
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -20,17 +21,30 @@ def failure_cause(
     last_words: str | None,
 ) -> str:
     """One sentence or line for people; "" when the record holds no hint of a cause."""
-    if issues:
-        return _line(issues[0])
+    named = next((issue for issue in issues or () if issue.strip()), "")
+    if named:
+        return _line(named)
     for name, text in logs or ():
-        lines = [line for line in (text or "")[-_TAIL:].splitlines() if _ERROR_LINE.search(line)]
-        if lines:
-            return _line(f"{name}: {lines[-1]}")
+        if found := _last_error(text or ""):
+            return _line(f"{name}: {found}")
     if runtime_state == "error":
         return "The runtime ended with an error."
-    if last_words and _ERROR_LINE.search(last_words[-_TAIL:]):
-        return _line(last_words[-_TAIL:].strip().splitlines()[-1])
-    return ""
+    return _line(_last_error(_plain(last_words or "")))
+
+
+def _last_error(text: str) -> str:
+    lines = text[-_TAIL:].splitlines()
+    return next((line for line in reversed(lines) if _ERROR_LINE.search(line)), "")
+
+
+def _plain(text: str) -> str:
+    """What a JSON string holds; other text as it is. An output is often JSON inside a string."""
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text
 
 
 def _line(text: str) -> str:
