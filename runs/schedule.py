@@ -62,7 +62,7 @@ def after_failure(failures: int, retry_after: float | None, chance: random.Rando
     if retry_after is not None:
         asked = min(max(retry_after, WAIT_SHORTEST), WAIT_LONGEST)
         return min(asked * (1 + chance.random() * 0.1), WAIT_LONGEST)
-    ceiling = min(BACKOFF_FIRST * 2 ** min(failures - 1, 16), BACKOFF_LONGEST)
+    ceiling = min(BACKOFF_FIRST * 2.0 ** min(failures - 1, 16), BACKOFF_LONGEST)
     return max(chance.random() * ceiling, WAIT_SHORTEST)
 
 
