@@ -14,6 +14,7 @@ from django.utils import timezone
 from dashboard import rows
 from dashboard.live import run_pieces, sse
 from dashboard.live.renderings import Key, Made, Rendering
+from dashboard.live.run_pieces import Pieces
 from runs import freshness
 from runs.models import Run
 
@@ -26,9 +27,11 @@ def render(keys: Sequence[Key]) -> Made:
     match first:
         case ("row", *_):
             return _rows(keys)
-        case ("change", *_):
-            return _change(first)
-        case ("head", run, _, _, audience):
+        case ("quick", run, target, since, have, page, audience):
+            return _pieces(first, target, run_pieces.quick(run, since, have, page, audience))
+        case ("slow", run, _, have, page, audience):
+            return _pieces(first, 0, run_pieces.slow(run, have, page, audience))
+        case ("head", run, _, audience):
             html = run_pieces.head(run, audience)
         case ("fresh", run, _, audience):
             html = run_pieces.freshness(run, audience)
@@ -41,15 +44,15 @@ def render(keys: Sequence[Key]) -> Made:
     return {first: Rendering(0, sse.event("change", html))}
 
 
-def _change(key: Key) -> Made:
-    _, run, since, target, page, audience = key
-    change = run_pieces.change(run, since, page, audience)
-    if change is None:
+def _pieces(key: Key, target: int, pieces: Pieces | None) -> Made:
+    """`target`: the version that was asked for, 0 if the stream goes by another number."""
+    if pieces is None:
         return {}
-    frame = sse.event("change", change.html, change.version)
-    if change.catch_up:
-        frame += sse.event("catch-up", msgspec.json.encode(change.catch_up).decode())
-    return {key: Rendering(change.version, frame, is_lasting=change.version >= target)}
+    frame = sse.event("change", pieces.html, pieces.version if target else None)
+    if pieces.catch_up:
+        frame += sse.event("catch-up", msgspec.json.encode(pieces.catch_up).decode())
+    is_lasting = pieces.version >= target
+    return {key: Rendering(pieces.version, frame, pieces.parts, is_lasting)}
 
 
 def _rows(keys: Iterable[Key]) -> Made:

@@ -7,6 +7,7 @@ take more, and costs nothing until then.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ LOOK_AT_LISTS_EVERY = 2.0
 ATTEND_EVERY = 5.0  # a watched mark lives for 15
 CHECK_VIEWERS_EVERY = 4.0  # so that a withdrawn link is dark within 5
 BEAT_EVERY = 15.0
+SLOW_EVERY = 2.0  # between two pictures of one run, tables of its costs and the like
 LONGEST_RETRY = 10.0  # between attempts to listen to Redis
 
 MOST_STREAMS = 5_000
@@ -57,7 +59,10 @@ class Listener(Protocol):
 class Topic:
     """One run that somebody looks at."""
 
-    __slots__ = ("is_over", "listeners", "number", "pages", "remark", "run", "saying", "version")
+    __slots__ = (
+        *("is_over", "listeners", "number", "numbered_at", "numbered_version", "pages", "remark"),
+        *("run", "saying", "version"),
+    )
 
     def __init__(self, run: int, version: int, number: int) -> None:
         self.run = run
@@ -65,9 +70,16 @@ class Topic:
         self.is_over = False
         self.remark = ""
         self.saying: sight.Saying | None = None
-        self.number = number  # rises when what a page says of freshness has to change
+        self.number = number  # rises when what follows slowly has to follow
+        self.numbered_version = version
+        self.numbered_at = -math.inf
         self.listeners: set[Listener] = set()
         self.pages = 0  # how many of the listeners are pages of this run
+
+    @property
+    def is_numbered(self) -> bool:
+        """What follows slowly is up to date."""
+        return self.numbered_version == self.version
 
     def wake(self) -> None:
         for listener in self.listeners:
@@ -172,7 +184,19 @@ class Hub:
         topic = self.topics.get(notice.run)
         if topic is not None and notice.version > topic.version:
             topic.version = notice.version
+            self._number_if_due(topic)
             topic.wake()
+
+    def _number_if_due(self, topic: Topic) -> bool:
+        now = time.monotonic()
+        is_due = not topic.is_numbered and now - topic.numbered_at >= SLOW_EVERY
+        if is_due:
+            self._number(topic)
+        return is_due
+
+    def _number(self, topic: Topic) -> None:
+        topic.number = next(self._numbers)
+        topic.numbered_version, topic.numbered_at = topic.version, time.monotonic()
 
     def trust(self, run: int, believed: int, actual: int) -> None:
         """The database held `actual` where a hint had said `believed`."""
@@ -257,10 +281,11 @@ class Hub:
         )
         topic.version = max(topic.version, state.version)
         topic.is_over, topic.remark = state.is_over, state.remark
-        if topic.pages and state.freshness.differs_from(topic.saying):
-            topic.saying, topic.number = state.freshness, next(self._numbers)
+        if state.freshness.differs_from(topic.saying):
+            topic.saying = state.freshness
+            self._number(topic)
             is_news = True
-        if is_news:
+        if self._number_if_due(topic) or is_news:
             topic.wake()
 
     async def _attend(self) -> None:

@@ -16,10 +16,12 @@ type Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """`frame` is ready to be sent; `version` is the one that the database held meanwhile."""
+    """`frame` is ready to be sent; `version` is the one that the database held meanwhile, and
+    `parts` is what a browser has after it, by digests (see run_pieces)."""
 
     version: int
     frame: bytes
+    parts: tuple[tuple[str, bytes], ...] = ()
     is_lasting: bool = True  # false: asked for too early, so the next who asks has it made anew
 
 

@@ -2,12 +2,14 @@
 
 All of it is made by what makes the page itself (`run_page`, `timeline`, `cost_page` and their
 templates), so that a page which was kept up to date equals one that is loaded anew.
+
+What is small follows each version at once (`quick`); what is big or dear, and what moves with
+time alone, follows every few seconds (`slow`). Of both, a browser is sent only the parts that
+differ from those it has, which its stream knows by their digests.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from threading import Lock
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,10 +24,12 @@ from runs.models import Run
 # Above this many steps at once a page is sent the first of them and fetches the others as it is
 # scrolled, as it does with the steps of a long run anyway.
 MOST_STEPS = 200
-KEPT_DIGESTS = 500
 
 # Columns of megabytes, and the tabs that show them.
 HEAVY = {"output": "result", "logs": "logs"}
+
+# Name and digest of each part that a browser has, in order; () if that is not known.
+type Parts = tuple[tuple[str, bytes], ...]
 
 
 class Page(NamedTuple):
@@ -44,11 +48,12 @@ class CatchUp(msgspec.Struct, frozen=True):
     last: int
 
 
-class Change(NamedTuple):
-    """A run's page, brought to `version`."""
+class Pieces(NamedTuple):
+    """`html` brings a page that had other parts to `parts`, as of `version`."""
 
     version: int
     html: str
+    parts: Parts
     catch_up: CatchUp | None = None
 
 
@@ -57,18 +62,25 @@ class Part(NamedTuple):
     html: str
 
 
-def change(pk: int, since: int, page: Page, audience: Audience) -> Change | None:
-    """What `page` at version `since` lacks; None if the run is gone."""
+def quick(pk: int, since: int, have: Parts, page: Page, audience: Audience) -> Pieces | None:
+    """What `page` at version `since` lacks of what follows at once; None if the run is gone."""
     run = find(pk, page)
     if run is None:
         return None
-    parts = [*_around(run, page, audience), *_tab(run, page, audience)]
-    changed = _changed_parts((pk, audience.key, page), since, run.version, parts)
-    html = "".join(part.html for part in changed)
+    html, parts = _differing(_around(run, page, audience), have)
     if page.tab != "timeline":
-        return Change(run.version, html)
+        return Pieces(run.version, html, parts)
     steps, catch_up = _steps(run, since, audience)
-    return Change(run.version, html + steps, catch_up)
+    return Pieces(run.version, html + steps, parts, catch_up)
+
+
+def slow(pk: int, have: Parts, page: Page, audience: Audience) -> Pieces | None:
+    """What `page` lacks of what follows every few seconds; None if the run is gone."""
+    run = find(pk, page)
+    if run is None:
+        return None
+    html, parts = _differing(_heavy(run, page, audience), have)
+    return Pieces(run.version, html, parts)
 
 
 def head(pk: int, audience: Audience) -> str:
@@ -94,18 +106,19 @@ def _piece(template: str, context: dict[str, Any]) -> str:
 
 def _around(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     now = timezone.now()
-    strip = timeline.strip(run, audience, now, page.tab)
     yield Part("head", _piece("runs/_head.html", run_page.head(run, audience, now)))
     yield Part("facts", _piece("runs/_facts.html", run_page.facts(run, audience, now)))
     yield Part("tabs", _piece("runs/_tabs.html", run_page.tabs(run, audience, page.tab)))
-    yield Part("strip", _piece("runs/_strip.html", strip))
+    if page.tab == "timeline":
+        yield Part("above", _piece("runs/_above.html", timeline.above(run, audience, now)))
 
 
-def _tab(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
+def _heavy(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     now = timezone.now()
+    strip = timeline.strip(run, audience, now, page.tab)
+    yield Part("fresh", _piece("runs/_fresh.html", run_page.fresh(run, audience, now)))
+    yield Part("strip", _piece("runs/_strip.html", strip))
     match page.tab:
-        case "timeline":
-            yield Part("above", _piece("runs/_above.html", timeline.above(run, audience, now)))
         case "cost":
             totals = cost_page.totals(run, audience, now)
             entries = cost_page.entries(run, audience, now, page.at)
@@ -116,6 +129,21 @@ def _tab(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
             yield Part("result", _piece("runs/_result.html#result", result))
         case "logs":
             yield Part("logs", _piece("runs/_logs.html#logs", run_page.logs(run, audience, now)))
+
+
+def _differing(parts: Iterable[Part], have: Parts) -> tuple[str, Parts]:
+    """Those of `parts` that a browser does not have, and what it has with them."""
+    known = dict(have)
+    parts = list(parts)
+    digests = tuple(
+        (part.name, hashlib.blake2b(part.html.encode(), digest_size=12).digest()) for part in parts
+    )
+    html = (
+        part.html
+        for part, (name, digest) in zip(parts, digests, strict=True)
+        if known.get(name) != digest
+    )
+    return "".join(html), digests
 
 
 def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | None]:
@@ -132,24 +160,3 @@ def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | Non
     if len(changed) <= MOST_STEPS:
         return html, None
     return html, CatchUp(up_to=sent[-1].position, last=outline.steps[-1].position)
-
-
-# Parts that stayed the same ------------------------------------------------------------------
-
-type _Place = tuple[int, str, Page, int]
-
-_digests: OrderedDict[_Place, dict[str, bytes]] = OrderedDict()
-_lock = Lock()
-
-
-def _changed_parts(
-    place: tuple[int, str, Page], since: int, version: int, parts: Iterable[Part]
-) -> list[Part]:
-    """Those of `parts` that are not known to have been the same at version `since`."""
-    now = {part.name: hashlib.blake2b(part.html.encode(), digest_size=8).digest() for part in parts}
-    with _lock:
-        before = _digests.get((*place, since), {})
-        _digests[*place, version] = now
-        while len(_digests) > KEPT_DIGESTS:
-            _digests.popitem(last=False)
-    return [part for part in parts if before.get(part.name) != now[part.name]]

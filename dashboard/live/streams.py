@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from dashboard.audience import Audience
 from dashboard.live import fragments, sse
-from dashboard.live.hub import Hub
+from dashboard.live.hub import Hub, Topic
 from dashboard.live.renderings import Key, Made
-from dashboard.live.run_pieces import Page
+from dashboard.live.run_pieces import Page, Parts
 from dashboard.live.viewers import Viewer
 from runs.models import Run
 
@@ -96,7 +96,10 @@ class Stream:
 class RunStream(Stream):
     """The stream of a page of one run."""
 
-    __slots__ = ("audience", "number", "page", "remark", "run", "sent")
+    __slots__ = (
+        *("audience", "number", "page", "painted", "quick_parts", "remark", "run", "sent"),
+        "slow_parts",
+    )
 
     is_page = True
 
@@ -105,33 +108,49 @@ class RunStream(Stream):
     ) -> None:
         super().__init__(hub, viewer, {run.pk: run.version})
         self.run, self.sent, self.page, self.audience = run.pk, since, page, audience
+        # A page that was just made lacks nothing but later news of its freshness.
+        self.painted = since if since == run.version else -1
+        self.quick_parts: Parts = ()
+        self.slow_parts: Parts = ()
         self.number = 0
         self.remark: str | None = None
 
     def is_finished(self) -> bool:
         topic = self.hub.topics[self.run]
-        return topic.is_over and topic.version <= self.sent
+        return topic.is_over and topic.version <= self.sent and topic.is_numbered
 
     async def news(self) -> bytes:
         topic = self.hub.topics[self.run]
-        frame = await self.change(topic.version) if topic.version > self.sent else b""
-        if self.remark != topic.remark:
-            self.remark = topic.remark
-            frame += await self.piece("head", self.run, self.sent, topic.remark, self.audience)
+        frame = b""
+        if topic.version > self.sent:
+            frame += await self.quick(topic.version)
+        elif self.remark != topic.remark:
+            frame += await self.piece("head", self.run, (self.sent, topic.remark), self.audience)
+        self.remark = topic.remark
         if self.number != topic.number:
-            self.number = topic.number
-            frame += await self.piece("fresh", self.run, topic.number, self.audience)
+            frame += await self.slow(topic)
         return frame
 
-    async def change(self, target: int) -> bytes:
+    async def quick(self, target: int) -> bytes:
         """From what the browser has to `target`, or further if the database already is."""
-        key = ("change", self.run, self.sent, target, self.page, self.audience)
+        key = ("quick", self.run, target, self.sent, self.quick_parts, self.page, self.audience)
         rendering = await self.hub.renderings.get(key, self.render)
         if rendering is None:  # deleted by hand; nothing more can be said of it
             self.end_reason = self.end_reason or "withdrawn"
             return b""
         self.hub.trust(self.run, target, rendering.version)
-        self.sent = rendering.version
+        self.sent, self.quick_parts = rendering.version, rendering.parts
+        return rendering.frame
+
+    async def slow(self, topic: Topic) -> bytes:
+        is_first, self.number = self.number == 0, topic.number
+        if is_first and topic.numbered_version <= self.painted:
+            return await self.piece("fresh", self.run, topic.number, self.audience)
+        key = ("slow", self.run, topic.number, self.slow_parts, self.page, self.audience)
+        rendering = await self.hub.renderings.get(key, self.render)
+        if rendering is None:
+            return b""
+        self.slow_parts = rendering.parts
         return rendering.frame
 
 

@@ -99,14 +99,14 @@ def _stream(request: HttpRequest, stream: Stream) -> HttpResponseBase:
 
 
 def _run_once(run: Run, since: int, page: Page, audience: Audience) -> HttpResponse:
-    change = run_pieces.change(run.pk, since, page, audience) if run.version > since else None
-    html = change.html if change else run_pieces.head(run.pk, audience)
-    html += run_pieces.freshness(run.pk, audience)
+    quick = run_pieces.quick(run.pk, since, (), page, audience)
+    slow = run_pieces.slow(run.pk, (), page, audience)
+    html = "".join(pieces.html for pieces in (quick, slow) if pieces)
     if audience.is_staff:
         html += fragments.site_freshness()
-    state = {"over": sight.is_over(run), "catch_up": change.catch_up if change else None}
+    state = {"over": sight.is_over(run), "catch_up": quick.catch_up if quick else None}
     headers = {
-        VERSION_HEADER: str(change.version if change else since),
+        VERSION_HEADER: str(quick.version if quick else since),
         STATE_HEADER: msgspec.json.encode(state).decode(),
     }
     return _pieces(html, headers)
