@@ -230,5 +230,3 @@ def _rows(run: Run, start: int) -> list[Entry]:
         )
         for row in rows
     ]
-
-

@@ -72,9 +72,7 @@ class Total:
 
 
 def reconcile(run: Summarised, entries: Iterable[Costed]) -> Reconciliation:
-    return compare(
-        _sum(entry.cost_micros for entry in _present(entries)), run.summary_cost_micros
-    )
+    return compare(_sum(entry.cost_micros for entry in _present(entries)), run.summary_cost_micros)
 
 
 def compare(entries_micros: int | None, summary_micros: int | None) -> Reconciliation:

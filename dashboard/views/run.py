@@ -20,10 +20,10 @@ runs/_facts.html                      run_page.facts(run, audience, now)     dl#
 runs/_tabs.html                       run_page.tabs(run, audience, tab)      nav#run-tabs
 runs/_strip.html                      timeline.strip(run, audience, now,     figure#run-strip
                                       tab)
-runs/_filters.html                    timeline.page(run, audience, now, ..)  nav#step-filters
+runs/_above.html                      timeline.above(run, audience, now)     div#above-steps
 runs/_timeline.html                   timeline.page(run, audience, now, ..)  section#timeline
 runs/_timeline.html#step_item         timeline.item(line, run, audience,     li#s<position>
-                                      now); lines: timeline.changed_items
+                                      now)
 runs/_cost.html#totals                cost_page.totals(run, audience, now)   section#cost-totals
 runs/_cost.html#entries               cost_page.entries(run, audience, now)  section#cost-entries
 runs/_result.html#result              run_page.result(run, audience, now)    section#run-result
@@ -34,10 +34,10 @@ runs/_logs.html#logs                  run_page.logs(run, audience, now)      sec
 which people read: replace it only when the prompt came whole (`run.prompt_is_cut` turned).
 `#run-facts` is the list inside its fold, so that an open fold stays open.
 
-`timeline.changed_items(run, since=version)` gives the lines of the steps that came or changed
-after that version, in order. Those with `line.position` beyond `data-last` of `ol#steps` are new
-and belong at its end, if `data-complete="yes"`; otherwise (a filter is on, or the end of the run
-is not in the window) only counts change. The others replace `li#<line.dom_id>`.
+`timeline.changed_steps(run, since=version)` gives the steps that came or changed after that
+version, in order; `step_lines.lines` makes lines of them. Those beyond `data-last` of `ol#steps`
+are new and belong at its end, if `data-complete="yes"`; otherwise (a filter is on, or the end of
+the run is not in the window) only counts change. The others replace `li#<line.dom_id>`.
 
 Marks for scripts: `data-since="<ISO time>"` on a span counts on from there; `data-copy="<id>"` on
 a button copies the text of the element with that id.

@@ -46,8 +46,12 @@ def test_any_beginning_of_json_is_read_as_far_as_it_goes(sent, length):
     text = json.dumps(sent)
     part = text[:length]
     node = parse(part, is_whole=False)
-    assert (node is None) == (not part.strip() or part in ("-",) or part[0] in "tfn" and
-                              part not in ("true", "false", "null"))
+    assert (node is None) == (
+        not part.strip()
+        or part in ("-",)
+        or (part[0] in "tfn"
+        and part not in ("true", "false", "null"))
+    )
     if node:
         json_html.tree(node)
 
@@ -77,7 +81,9 @@ def test_numbers_and_repeated_keys_stay_as_they_were_sent():
     assert html.count("same key again") == 1
 
 
-@pytest.mark.parametrize("text", ["", "  ", "{", "[1,]", '{"a"}', "[1 2]", "nope", '{"a":1}x', "'a'"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "{", "[1,]", '{"a"}', "[1 2]", "nope", '{"a":1}x', "'a'"]
+)
 def test_text_that_is_no_json_is_none(text):
     assert parse(text) is None
 

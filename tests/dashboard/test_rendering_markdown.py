@@ -24,7 +24,9 @@ class Tags(HTMLParser):
 
 
 def test_a_memo_is_formatted():
-    html = render("# Memo\n\n**Do not sign.** See 9.2.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted")
+    html = render(
+        "# Memo\n\n**Do not sign.** See 9.2.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted"
+    )
     for part in ("<h1>Memo</h1>", "<strong>Do not sign.</strong>", "<td>1</td>", "<blockquote>"):
         assert part in html
 
@@ -106,8 +108,8 @@ HOSTILE = {
 def test_hostile_markdown_costs_little_and_draws_little(name):
     before = time.process_time()
     try:
-        html = render(HOSTILE[name][:65_000])
+        elements = render(HOSTILE[name][:65_000]).count("<")
     except Unrendered:
-        html = ""
+        elements = 0
     assert time.process_time() - before < 2  # each took longer, up to 20 s, without the limits
-    assert html.count("<") < 14_000
+    assert elements < 14_000

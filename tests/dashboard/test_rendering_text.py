@@ -38,7 +38,9 @@ def test_what_cannot_be_seen_is_named(text, shown):
     assert visible_plain(text) == shown
 
 
-@pytest.mark.parametrize("text", ["👩‍👩‍👧", "❤️", "1️⃣", "می‌خواهم", "Zoë, naïve, 法律", "‘quoted’ § 12 ¶"])
+@pytest.mark.parametrize(
+    "text", ["👩‍👩‍👧", "❤️", "1️⃣", "می‌خواهم", "Zoë, naïve, 法律", "‘quoted’ § 12 ¶"]
+)
 def test_ordinary_writing_of_any_script_stays_as_it_is(text):
     assert visible_plain(text) == text
     assert "<i" not in visible(text)
@@ -55,7 +57,9 @@ def test_endless_marks_do_not_become_endless_elements():
 
 
 # Format characters that are drawn: signs around numbers and abbreviations.
-DRAWN = set("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+DRAWN = set(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 
 
 def test_no_control_or_format_character_of_unicode_passes_unmarked():
