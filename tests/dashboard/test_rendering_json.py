@@ -49,8 +49,7 @@ def test_any_beginning_of_json_is_read_as_far_as_it_goes(sent, length):
     assert (node is None) == (
         not part.strip()
         or part in ("-",)
-        or (part[0] in "tfn"
-        and part not in ("true", "false", "null"))
+        or (part[0] in "tfn" and part not in ("true", "false", "null"))
     )
     if node:
         json_html.tree(node)
