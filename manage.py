@@ -19,6 +19,7 @@ def main() -> None:
     if name == "up":
         os.environ.setdefault("RUNSHEET_EMBEDDED", "1")
     if name in LIGHT:
+        import_module("dashboard.settings")  # a wrong setting ends it here, with one sentence
         import_module(LIGHT[name]).Command().run_from_argv(sys.argv)
         return
     from django.core.management import execute_from_command_line
