@@ -48,7 +48,10 @@ def simulator_part(port: int, env: Mapping[str, str]) -> Part:
 
     state = settings.DATA_DIR / "simulator.jsonl"
     words = ["simulate", "--demo", "--state", str(state), "--port", str(port)]
-    return Part("simulator", manage(*words), env, is_ready, hushed="Case.dev simulator on")
+    # After the worker, whose last polls would find nobody.
+    return Part(
+        "simulator", manage(*words), env, is_ready, stops_last=True, hushed="Case.dev simulator on"
+    )
 
 
 def web_part(listener: socket.socket, env: Mapping[str, str]) -> Part:
