@@ -13,7 +13,14 @@ from django.db.models import F, Q
 
 from runs import notices
 from runs.casedev.client import Client
-from runs.casedev.errors import CaseDevError, Forbidden, KeyRefused, Unavailable, Unreachable
+from runs.casedev.errors import (
+    CaseDevError,
+    Forbidden,
+    KeyRefused,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+)
 from runs.models import Upstream
 
 logger = logging.getLogger(__name__)
@@ -49,20 +56,34 @@ def allowance(now: dt.datetime, most: int) -> int:
 def note(errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.datetime) -> None:
     """Take in how a round of requests went: one error each, None for an answer.
 
-    An error that Case.dev itself spoke (unknown run, rate limit) is a sign of life. A 403 may
-    mean one run or the whole key; the list of runs tells which.
+    An error that Case.dev itself spoke (unknown run, rate limit) is a sign of life, though no
+    answer. What cannot be read tells nothing: it may come from a proxy, or be about one run. A
+    403 may mean one run or the whole key; the list of runs tells which.
     """
-    forbidden = next((error for error in errors if isinstance(error, Forbidden)), None)
-    refusal = next((error for error in errors if isinstance(error, KeyRefused)), None)
-    if forbidden and not refusal:
-        refusal = _refused_for_all(forbidden, case_dev)
+    refusal = _refusal(errors, case_dev)
     outages = [error for error in errors if isinstance(error, Unreachable | Unavailable)]
+    silent = (Unreachable, Unavailable, Unreadable)
     if refusal:
         _enter(Upstream.State.REFUSED, refusal.sentence, now)
-    elif len(outages) < len(errors):
-        _succeeded(now)
+    elif any(not isinstance(error, silent) for error in errors):
+        _succeeded(now, was_answered=None in errors)
     elif outages:
         _failed(outages, now)
+
+
+def answered_since(moment: dt.datetime) -> bool:
+    """Whether any request was answered well since `moment`, as exactly as that is noted."""
+    return Upstream.objects.filter(pk=Upstream.SOLE, last_ok_at__gte=moment - NOTED_EVERY).exists()
+
+
+def _refusal(errors: Sequence[CaseDevError | None], case_dev: Client) -> CaseDevError | None:
+    for error in errors:
+        if isinstance(error, KeyRefused):
+            return error
+    for error in errors:
+        if isinstance(error, Forbidden):
+            return _refused_for_all(error, case_dev)
+    return None
 
 
 def _refused_for_all(error: Forbidden, case_dev: Client) -> CaseDevError | None:
@@ -75,18 +96,23 @@ def _refused_for_all(error: Forbidden, case_dev: Client) -> CaseDevError | None:
     return None
 
 
-def _succeeded(now: dt.datetime) -> None:
-    recovered = (
-        Upstream.objects.filter(pk=Upstream.SOLE)
-        .exclude(state=Upstream.State.UP)
-        .update(state=Upstream.State.UP, since=now, failures=0, last_ok_at=now, probe_at=None)
-    )
-    if recovered:
-        logger.warning("Case.dev answers again")
-        notices.publish_upstream()
+def _succeeded(now: dt.datetime, *, was_answered: bool) -> None:
+    state = upstream()
+    heard = {"last_ok_at": now} if was_answered else {}
+    if state.state != Upstream.State.UP:
+        recovered = (
+            Upstream.objects.filter(pk=Upstream.SOLE)
+            .exclude(state=Upstream.State.UP)
+            .update(state=Upstream.State.UP, since=now, failures=0, probe_at=None, **heard)
+        )
+        if recovered:
+            logger.warning("Case.dev answers again")
+            notices.publish_upstream()
         return
-    stale = Q(last_ok_at=None) | Q(last_ok_at__lt=now - NOTED_EVERY) | Q(failures__gt=0)
-    Upstream.objects.filter(stale, pk=Upstream.SOLE).update(last_ok_at=now, failures=0)
+    # Reading costs no lock, so the row is written only when it tells something new.
+    is_stale = state.last_ok_at is None or state.last_ok_at < now - NOTED_EVERY
+    if state.failures or (heard and is_stale):
+        Upstream.objects.filter(pk=Upstream.SOLE).update(failures=0, **heard)
 
 
 def _failed(errors: Sequence[CaseDevError], now: dt.datetime) -> None:

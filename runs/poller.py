@@ -8,25 +8,32 @@ doubled can do no harm, and messages that wake us are hints that may be lost or 
 import datetime as dt
 import logging
 import random
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import msgspec
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 
 from runs import breaker, notices, schedule, sync
-from runs.casedev.client import Answer, Client, client
-from runs.casedev.errors import CaseDevError, Unreadable
+from runs.casedev.client import DEADLINE, Answer, Client, client
+from runs.casedev.errors import CaseDevError, NotFound, Unreadable
 from runs.models import Poll, Run
 
 logger = logging.getLogger(__name__)
 
-BATCH = 48  # runs a claim
+BATCH = 48  # runs a claim, and runs held by a process at once
 THREADS = 16  # requests in flight a process
 LEASE = dt.timedelta(seconds=60)  # outlasts the client's deadline and the write after it
+# A request that began later than this after its claim might still run when the lease is over,
+# and meet that of the next claim.
+ASK_WITHIN = LEASE.total_seconds() - DEADLINE
 # A tick comes once a second: what falls due before the middle of the way to the next one goes
 # with this one, or an interval of one second would become two.
 EARLY = dt.timedelta(milliseconds=400)
@@ -37,6 +44,7 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     OVERTAKEN = "overtaken"  # another claim holds the run by now
+    LATE = "late"  # its turn came too late in the lease; nothing was asked
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -45,6 +53,11 @@ class Report(msgspec.Struct, frozen=True):
     outcome: Outcome
     error: CaseDevError | None = None
 
+    @property
+    def tells_of_upstream(self) -> bool:
+        is_ours = self.outcome is Outcome.FAILED and self.error is None
+        return not is_ours and self.outcome is not Outcome.LATE
+
 
 class Claim(msgspec.Struct, frozen=True):
     """A leased run. `failures` and the rest are as they were when it was claimed."""
@@ -52,16 +65,20 @@ class Claim(msgspec.Struct, frozen=True):
     run: int
     run_id: str
     fence: int
+    ask_until: float  # monotonic
     failures: int
     sync_failures: int
     seen_digest: bytes
     is_terminal: bool
+    is_quarantined: bool
     last_ok_at: dt.datetime | None
+    last_error_at: dt.datetime | None
 
 
 def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
     """Lease up to `most` due runs, or the run `only` whether due or not, if nobody holds it."""
     polls = Poll.objects.due(now + EARLY) if only is None else Poll.objects.free(now, only)
+    ask_until = time.monotonic() + ASK_WITHIN
     with transaction.atomic():
         leased = list(
             polls.select_for_update(skip_locked=True, of=("self",))
@@ -71,30 +88,43 @@ def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
         Poll.objects.filter(pk__in=[poll.pk for poll in leased]).update(
             fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
         )
-    return [_as_claim(poll) for poll in leased]
+    return [_as_claim(poll, ask_until) for poll in leased]
 
 
-_CLAIMED = ("fence", "failures", "sync_failures", "seen_digest", "last_ok_at")
+_CLAIMED = (
+    *("fence", "failures", "sync_failures", "seen_digest"),
+    *("quarantined_at", "last_ok_at", "last_error_at"),
+)
 
 
-def _as_claim(poll: Poll) -> Claim:
+def _as_claim(poll: Poll, ask_until: float) -> Claim:
     return Claim(
         run=poll.pk,
         run_id=poll.run.run_id,
         fence=poll.fence + 1,
+        ask_until=ask_until,
         failures=poll.failures,
         sync_failures=poll.sync_failures,
         seen_digest=bytes(poll.seen_digest),
         is_terminal=poll.run.is_terminal,
+        is_quarantined=poll.quarantined_at is not None,
         last_ok_at=poll.last_ok_at,
+        last_error_at=poll.last_error_at,
     )
 
 
-def poll_due(most: int = BATCH) -> int:
+def poll_due(most: int = BATCH, case_dev: Client | None = None) -> int:
     """Poll what is due, up to `most`; returns how many were claimed.
 
     A full batch means that more may be due.
     """
+    with _room.some(most) as room:
+        count = _poll_due(room, case_dev or client()) if room else 0
+    notices.beat()
+    return count
+
+
+def _poll_due(most: int, case_dev: Client) -> int:
     now = _now()
     # The allowance may be the one probe of an outage: it is not spent on having nothing to ask.
     is_any_due = Poll.objects.due(now + EARLY).exists()
@@ -102,12 +132,41 @@ def poll_due(most: int = BATCH) -> int:
     claims = claim(now, allowed) if allowed else []
     looked_at = notices.watched(held.run for held in claims)
     if len(claims) == 1:
-        reports = [poll(claims[0], client(), looked_at)]
+        reports = [_poll_safely(claims[0], case_dev, looked_at)]
     else:
-        reports = list(_threads().map(lambda held: _poll_in_thread(held, looked_at), claims))
-    breaker.note([report.error for report in reports], client(), _now())
-    notices.beat()
+        reports = list(
+            _threads().map(lambda held: _poll_in_thread(held, case_dev, looked_at), claims)
+        )
+    heard = [report.error for report in reports if report.tells_of_upstream]
+    breaker.note(heard, case_dev, _now())
     return len(claims)
+
+
+class _Room:
+    """How many more claims this process may hold, over all tasks that run in it.
+
+    When Case.dev is slow, ticks would otherwise claim ever more runs, which wait here for a
+    thread while another worker could have polled them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def some(self, most: int) -> Iterator[int]:
+        """As many places as there are, up to `most`, for as long as the block lasts."""
+        with self._lock:
+            taken = min(self._free, most)
+            self._free -= taken
+        try:
+            yield taken
+        finally:
+            with self._lock:
+                self._free += taken
+
+
+_room = _Room(BATCH)
 
 
 @lru_cache(maxsize=1)
@@ -115,28 +174,67 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="poll")
 
 
-def _poll_in_thread(held: Claim, looked_at: Iterable[int]) -> Report:
-    """`poll`, leaving no broken connection behind in a thread that outlives its task."""
+def rest() -> bool:
+    """Let the threads go, once they have ended what they do; whether there were any. The next
+    batch starts new ones."""
+    if not _threads.cache_info().currsize:
+        return False
+    _threads().shutdown()
+    _threads.cache_clear()
+    return True
+
+
+def _poll_in_thread(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Report:
+    """The same in a thread that outlives its task: a connection may have broken since the last."""
     try:
-        return poll(held, client(), looked_at)
+        if connection.connection is not None and not connection.is_usable():
+            connection.close()
+    except DatabaseError:
+        connection.close()
+    return _poll_safely(held, case_dev, looked_at)
+
+
+def _poll_safely(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Report:
+    try:
+        return poll(held, case_dev, looked_at)
     except DatabaseError:
         # The lease runs out and the run is claimed again; only the connection needs care.
         logger.exception("poll of %s could not be stored", held.run_id)
-        connection.close()
+        if not connection.in_atomic_block:
+            connection.close()
         return Report(Outcome.FAILED)
 
 
 def poll(held: Claim, case_dev: Client, looked_at: Iterable[int] = ()) -> Report:
     """Ask about one claimed run and store the answer. Raises only `DatabaseError`."""
+    if time.monotonic() > held.ask_until:
+        release(held)
+        return Report(Outcome.LATE)
     try:
         answer = case_dev.details(held.run_id)
     except CaseDevError as error:
         return Report(_failed(held, error), error)
-    return Report(store(held, answer, is_watched=held.run in looked_at))
+    try:
+        return Report(_store(held, answer, is_watched=held.run in looked_at))
+    except Unreadable as error:
+        return Report(_failed(held, error), error)
+
+
+def release(held: Claim) -> None:
+    """Give a lease back without having asked; the run stays as due as it was."""
+    Poll.objects.filter(pk=held.run, fence=held.fence).update(leased_until=None)
 
 
 def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:
     """Write what was answered about a claimed run, unless another claim has taken over."""
+    try:
+        return _store(held, answer, is_watched=is_watched)
+    except Unreadable as error:
+        return _failed(held, error)
+
+
+def _store(held: Claim, answer: Answer, *, is_watched: bool) -> Outcome:
+    """The same; raises Unreadable for an answer that cannot be stored."""
     seen = sync.digest(answer.body)
     if seen == held.seen_digest:
         return _unchanged(held, answer, is_watched)
@@ -147,20 +245,26 @@ def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:
                 return Outcome.OVERTAKEN
             change = sync.apply(run, answer.body, answer.received_at)
             _reschedule(held, run, answer, is_watched, seen)
-    except Unreadable as error:
-        return _failed(held, error)
-    except DatabaseError:
+    except Unreadable:
         raise
+    except DatabaseError as error:
+        if not isinstance(error, DataError | IntegrityError):
+            raise  # of the database itself; no fault of this run
+        raise _unstorable(held, answer, error) from error
     except Exception as error:
         # One run that our own code cannot take must not stop the others: it is counted, shown
         # on the run's page, and quarantined when it goes on.
-        logger.exception("answer about %s could not be stored", held.run_id)
-        sentence = f"Runsheet could not store the answer ({type(error).__name__})."
-        return _failed(held, Unreadable(sentence, body=answer.body))
+        raise _unstorable(held, answer, error) from error
     if not change.is_new:
         return Outcome.UNCHANGED
     notices.publish([notices.Notice(held.run, change.version)])
     return Outcome.CHANGED
+
+
+def _unstorable(held: Claim, answer: Answer, error: Exception) -> Unreadable:
+    logger.error("answer about %s could not be stored", held.run_id, exc_info=error)
+    sentence = f"Runsheet could not store the answer ({type(error).__name__})."
+    return Unreadable(sentence, body=answer.body)
 
 
 def _hold(held: Claim) -> Run | None:
@@ -223,18 +327,7 @@ def next_due(
 def _failed(held: Claim, error: CaseDevError) -> Outcome:
     """Give the lease back after a failure; the run keeps its last good state."""
     now = _now()
-    sync_failures = held.sync_failures + isinstance(error, Unreadable)
-    wait = schedule.after_failure(held.failures + 1, error.retry_after, random.Random())
-    is_poison = sync_failures >= schedule.POISONED_AFTER
-    fields = {
-        "due_at": now + dt.timedelta(seconds=schedule.QUARANTINE if is_poison else wait),
-        "leased_until": None,
-        "failures": held.failures + 1,
-        "sync_failures": sync_failures,
-        "quarantined_at": now if is_poison else None,
-        "last_error": error.sentence,
-        "last_error_at": now,
-    }
+    fields = _after_failure(held, error, now)
     with transaction.atomic():
         ours = Poll.objects.filter(pk=held.run, fence=held.fence).update(**fields)
         if ours and isinstance(error, Unreadable):
@@ -249,12 +342,43 @@ def _failed(held: Claim, error: CaseDevError) -> Outcome:
     return Outcome.FAILED if ours else Outcome.OVERTAKEN
 
 
+def _after_failure(held: Claim, error: CaseDevError, now: dt.datetime) -> dict[str, Any]:
+    """The columns of `Poll` after a failure."""
+    wait: float | None
+    wait = schedule.after_failure(held.failures + 1, error.retry_after, random.Random())
+    fields: dict[str, Any] = {
+        "leased_until": None,
+        "failures": held.failures + 1,
+        "last_error": error.sentence,
+        "last_error_at": now,
+    }
+    if isinstance(error, Unreadable):
+        fields["sync_failures"] = held.sync_failures + 1
+        if _is_poison(held):
+            wait = schedule.QUARANTINE
+            fields |= {} if held.is_quarantined else {"quarantined_at": now}
+    elif isinstance(error, NotFound) and held.is_terminal:
+        # It is gone upstream, after its end: what we have is all there will be.
+        polls = Poll.objects.values_list("settle_polls", flat=True).get(pk=held.run)
+        wait = schedule.after_success(schedule.Outlook(is_terminal=True, settle_polls=polls))
+        fields["settle_polls"] = polls + 1
+    return fields | {"due_at": None if wait is None else now + dt.timedelta(seconds=wait)}
+
+
+def _is_poison(held: Claim) -> bool:
+    """Whether it is this run that cannot be read. While nothing at all can be, as behind a proxy
+    that answers everything with a page of its own, a run only backs off."""
+    if held.is_quarantined or held.sync_failures + 1 < schedule.POISONED_AFTER:
+        return held.is_quarantined
+    return held.last_error_at is None or breaker.answered_since(held.last_error_at)
+
+
 def attend(run: Run) -> None:
     """Somebody looks at `run`: poll it at the watched pace, from now on.
 
     Backoff after failures is not cut short, and a lease is not touched.
     """
-    if not run.is_active:
+    if run.is_terminal:
         return
     if notices.watch(run.pk):
         now = _now()
@@ -263,19 +387,20 @@ def attend(run: Run) -> None:
         ).update(due_at=now)
 
 
-def poll_now(run: Run) -> str:
+def poll_now(run: Run, case_dev: Client | None = None) -> str:
     """Poll `run` at once, whatever its schedule says; one sentence on what came of it."""
     held = claim(_now(), 1, only=run.pk)
     if not held:
         return f"{run.run_id} is being polled right now."
-    report = poll(held[0], client())
-    breaker.note([report.error], client(), _now())
+    case_dev = case_dev or client()
+    report = poll(held[0], case_dev)
+    breaker.note([report.error], case_dev, _now())
     match report.outcome:
         case Outcome.CHANGED:
             return f"{run.run_id} was polled and had changed."
         case Outcome.UNCHANGED:
             return f"{run.run_id} was polled; nothing new."
-        case Outcome.OVERTAKEN:
+        case Outcome.OVERTAKEN | Outcome.LATE:
             return f"{run.run_id} was polled by somebody else meanwhile."
         case Outcome.FAILED:
             last_error = Poll.objects.values_list("last_error", flat=True).get(pk=run.pk)
@@ -287,6 +412,11 @@ def lift_quarantine(run: Run) -> None:
     Poll.objects.filter(pk=run.pk).exclude(quarantined_at=None).update(
         quarantined_at=None, sync_failures=0, failures=0, due_at=_now()
     )
+
+
+def retry_quarantined() -> None:
+    """Give each quarantined run one try: a new version may read what the last one could not."""
+    Poll.objects.exclude(quarantined_at=None).update(due_at=_now())
 
 
 def schedule_new(runs: Sequence[Run], now: dt.datetime) -> None:

@@ -28,6 +28,8 @@ def discover() -> None:
 
 @worker_ready.connect
 def start_afresh(**_: object) -> None:
-    """A restart may have brought another key or network: nothing waits for an old failure."""
+    """A restart may have brought another key, network or version: nothing waits for an old
+    failure."""
     breaker.try_again(dt.datetime.now(dt.UTC))
     discovery.wake()
+    poller.retry_quarantined()
