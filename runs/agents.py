@@ -3,10 +3,13 @@
 import datetime as dt
 import logging
 from collections.abc import Iterable
+from itertools import islice
+
+from django.core.cache import cache
 
 from runs import columns
 from runs.casedev.client import Client, is_run_id
-from runs.casedev.errors import CaseDevError, NotFound
+from runs.casedev.errors import CaseDevError, Forbidden, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import AgentPage, AgentPayload, Notes, read, read_part
 from runs.models import Agent, Run
 
@@ -15,6 +18,7 @@ logger = logging.getLogger(__name__)
 FRESH_FOR = dt.timedelta(minutes=10)
 ASKED_AT_ONCE = 20  # agents asked for one by one in a turn
 PAGES = 40
+LISTED = "runs.agents.listed"  # in the cache while the list needs not be asked for again
 
 
 def names(agent_ids: Iterable[str | None]) -> dict[str, str]:
@@ -27,16 +31,20 @@ def names(agent_ids: Iterable[str | None]) -> dict[str, str]:
 def refresh(case_dev: Client) -> None:
     """Bring the cache up to date: all that the list holds, now and then; unknown ones at once.
 
-    Names are an ornament: whatever goes wrong here is logged and waits for the next turn.
+    Names are an ornament: whatever goes wrong here is logged and waits for a later turn.
     """
     now = dt.datetime.now(dt.UTC)
     try:
-        if not Agent.objects.filter(fetched_at__gt=now - FRESH_FOR).exists():
+        if cache.add(LISTED, True, FRESH_FOR.total_seconds()):
             _fetch_list(case_dev, now)
-        for agent_id in _unknown_ids():
-            _fetch_one(case_dev, agent_id, now)
     except CaseDevError as error:
-        logger.info("names of agents could not be read: %s", error.sentence)
+        logger.info("the list of agents could not be read: %s", error.sentence)
+    for agent_id in _unknown_ids():
+        try:
+            _fetch_one(case_dev, agent_id, now)
+        except CaseDevError as error:
+            logger.info("agent %s could not be read: %s", agent_id, error.sentence)
+            return
 
 
 def _fetch_list(case_dev: Client, now: dt.datetime) -> None:
@@ -47,10 +55,10 @@ def _fetch_list(case_dev: Client, now: dt.datetime) -> None:
         page = read(case_dev.agents(cursor).body, AgentPage, notes)
         for raw in page.agents or []:
             agent = read_part(raw, AgentPayload, "agents", notes)
-            if isinstance(agent.id, str):
+            if isinstance(agent.id, str) and is_run_id(agent.id):
                 _keep(agent.id, agent, now)
-        following = page.next_cursor if page.has_more else None
-        if not isinstance(following, str) or following in visited:
+        following = page.next_cursor if page.has_more is not False else None
+        if not isinstance(following, str) or not following or following in visited:
             return
         cursor = following
 
@@ -60,20 +68,23 @@ def _unknown_ids() -> list[str]:
     known = Agent.objects.values("agent_id")
     ids = Run.objects.exclude(agent_id=None).exclude(agent_id__in=known)
     found = ids.order_by("agent_id").values_list("agent_id", flat=True).distinct()
-    return [agent_id for agent_id in found[:ASKED_AT_ONCE] if agent_id and is_run_id(agent_id)]
+    askable = (agent_id for agent_id in found if agent_id and is_run_id(agent_id))
+    return list(islice(askable, ASKED_AT_ONCE))
 
 
 def _fetch_one(case_dev: Client, agent_id: str, now: dt.datetime) -> None:
     notes: Notes = []
     try:
         agent = read(case_dev.agent(agent_id).body, AgentPayload, notes)
-    except NotFound:
-        agent = AgentPayload()  # remembered without a name, so that it is not asked for again
+    except (NotFound, Forbidden, Rejected, Unreadable) as error:
+        # Remembered without a name, so that it is not asked for again and again.
+        logger.info("agent %s has no name for us: %s", agent_id, error.sentence)
+        agent = AgentPayload()
     _keep(agent_id, agent, now)
 
 
 def _keep(agent_id: str, agent: AgentPayload, now: dt.datetime) -> None:
     Agent.objects.update_or_create(
-        agent_id=agent_id[:200],
+        agent_id=agent_id,
         defaults=columns.of_agent(agent) | {"fetched_at": now},
     )

@@ -2,13 +2,16 @@
 
 The first walk goes through all pages, newest first, and remembers after each page where it is,
 so that it can be interrupted at any point. From then on a walk stops at the first page that
-holds nothing new. An unfinished walk goes on where it was, or a gap would stay for ever.
+holds nothing new. An unfinished walk goes on where it was, or a gap would stay for ever. For the
+same reason a page and how far it brought the walk are written together: runs that were stored
+without it would look, the next time, like the end of what is new.
 """
 
 import datetime as dt
 import logging
 import random
 import re
+import string
 from urllib.parse import unquote
 
 import msgspec
@@ -17,7 +20,7 @@ from django.db.models import F, Q, QuerySet
 
 from runs import agents, breaker, columns, notices, poller, schedule
 from runs.casedev.client import Client, client, is_run_id
-from runs.casedev.errors import CaseDevError, Unreadable
+from runs.casedev.errors import CaseDevError, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import ListedRun, Notes, RunPage, read, read_part
 from runs.models import Discovery, Poll, Run
 
@@ -28,20 +31,22 @@ LEASE = dt.timedelta(seconds=60)
 FIRST_WALK_LIMIT = 250  # runs a page; the API's most
 LIMIT = 50
 PAGES_A_TURN = 8
+_CURSOR = re.compile(r"[!-~]{1,200}")  # what we can store and send
 
 
 class NotARunId(ValueError):
     """What was pasted holds no run id; the message is for the field it was pasted into."""
 
 
-class _Turn(msgspec.Struct):
-    """One page's worth of the walk."""
+class _Page(msgspec.Struct):
+    """One page of the list, read."""
 
-    new: int
+    listed: dict[str, ListedRun]  # by run id, in the order of the list
     next_cursor: str  # empty: nothing further
+    notes: Notes
 
 
-def discover_due() -> bool:
+def discover_due(case_dev: Client | None = None) -> bool:
     """Walk on if it is time to; whether the walk is unfinished and wants to go on at once."""
     now = _now()
     Discovery.objects.get_or_create(pk=Discovery.SOLE)
@@ -51,13 +56,16 @@ def discover_due() -> bool:
     held = _claim(now)
     if held is None:
         return False
+    case_dev = case_dev or client()
     try:
-        unfinished = _walk(held, client())
+        unfinished = _walk(held, case_dev)
     except CaseDevError as error:
-        breaker.note([error], client(), _now())
+        breaker.note([error], case_dev, _now())
         _give_back_after_failure(held, error)
         return False
-    breaker.note([None], client(), _now())
+    breaker.note([None], case_dev, _now())
+    if not unfinished:
+        agents.refresh(case_dev)
     return unfinished
 
 
@@ -83,45 +91,90 @@ def _walk(held: Discovery, case_dev: Client) -> bool:
     visited: set[str] = set()
     for _ in range(PAGES_A_TURN):
         visited.add(held.cursor)
-        turn = _page(case_dev.runs(held.cursor, limit).body)
-        knows_the_rest = held.walked_at is not None and turn.new == 0
-        # A cursor that leads in a circle ends the walk like the last page does.
-        is_last = not turn.next_cursor or turn.next_cursor in visited or knows_the_rest
-        if not _advance(held, turn, is_last):
-            return False
-        if is_last:
-            agents.refresh(case_dev)
+        page = _read_page(case_dev.runs(held.cursor, limit).body)
+        if page.next_cursor in visited:  # a circle ends the walk like the last page does
+            page.next_cursor = ""
+        if not _take(held, page) or not held.cursor:
             return False
     return True
 
 
-def _advance(held: Discovery, turn: _Turn, is_last: bool) -> bool:
-    """Remember how far the walk has come; whether the claim is still ours."""
+def _read_page(body: bytes) -> _Page:
+    """Raises Unreadable."""
+    notes: Notes = []
+    page = read(body, RunPage, notes)
+    if not isinstance(page.runs, list):
+        raise Unreadable("The answer cannot be read: it holds no list of runs.", body=body)
+    parts = [read_part(raw, ListedRun, "runs", notes) for raw in page.runs]
+    listed = {run.id: run for run in parts if isinstance(run.id, str) and is_run_id(run.id)}
+    if len(listed) < len(parts):
+        logger.info("%d listed runs have no usable id of their own", len(parts) - len(listed))
+    return _Page(listed, _next_cursor(page, listed), notes)
+
+
+def _next_cursor(page: RunPage, listed: dict[str, ListedRun]) -> str:
+    if page.has_more is False or not page.runs:
+        return ""
+    if isinstance(page.next_cursor, str) and _CURSOR.fullmatch(page.next_cursor):
+        return page.next_cursor
+    # More is promised and nothing told where: a cursor is documented to be a run's id.
+    return [*listed][-1] if page.has_more and listed else ""
+
+
+def _take(held: Discovery, page: _Page) -> bool:
+    """Store the new runs of a page and how far the walk has come; False if the claim is lost."""
     now = _now()
-    held.cursor = "" if is_last else turn.next_cursor
-    if is_last:
+    with transaction.atomic():
+        ours = Discovery.objects.select_for_update().filter(pk=held.pk, fence=held.fence)
+        if ours.first() is None:
+            return False
+        known = dict(Run.objects.filter(run_id__in=page.listed).values_list("run_id", "status"))
+        new = [run for run_id, run in page.listed.items() if run_id not in known]
+        stored = _store_new(new, page.notes)
+        if not new and (held.walked_at or _leads_back(held.cursor, page)):
+            page.next_cursor = ""
+        _advance(held, page.next_cursor, len(new), now)
+    notices.publish([notices.Notice(run.pk, run.version) for run in stored])
+    _wake([run_id for run_id, status in known.items() if _moved_on(status, page.listed[run_id])])
+    return True
+
+
+def _leads_back(cursor: str, page: _Page) -> bool:
+    """Whether a page without anything new is not older than where the walk had come before."""
+    before = Run.objects.filter(run_id=cursor).values_list("created_at", flat=True).first()
+    times = [columns.of_listed_run(run, [])["created_at"] for run in page.listed.values()]
+    known = [time for time in times if time is not None]
+    return before is not None and bool(known) and max(known) > before
+
+
+def _advance(held: Discovery, cursor: str, found: int, now: dt.datetime) -> None:
+    held.cursor = cursor
+    fields = {"cursor": cursor, "found": F("found") + found, "last_ok_at": now, "last_error": ""}
+    if cursor:
+        fields |= {"leased_until": now + LEASE, "due_at": now}
+    else:
         held.walked_at = held.walked_at or now
-    fields = {
-        "cursor": held.cursor,
-        "walked_at": held.walked_at,
-        "found": F("found") + turn.new,
-        "failures": 0,
-        "last_ok_at": now,
-        "last_error": "",
-        "leased_until": None if is_last else now + LEASE,
-        "due_at": now + EVERY if is_last else now,
-    }
-    return bool(Discovery.objects.filter(pk=held.pk, fence=held.fence).update(**fields))
+        fields |= {
+            "walked_at": held.walked_at,
+            "failures": 0,
+            "leased_until": None,
+            "due_at": now + EVERY,
+        }
+    Discovery.objects.filter(pk=held.pk).update(**fields)
 
 
 def _give_back_after_failure(held: Discovery, error: CaseDevError) -> None:
     wait = schedule.after_failure(held.failures + 1, error.retry_after, random.Random())
-    Discovery.objects.filter(pk=held.pk, fence=held.fence).update(
-        due_at=_now() + dt.timedelta(seconds=wait),
-        leased_until=None,
-        failures=F("failures") + 1,
-        last_error=error.sentence,
-    )
+    fields = {
+        "due_at": _now() + dt.timedelta(seconds=wait),
+        "leased_until": None,
+        "failures": F("failures") + 1,
+        "last_error": error.sentence,
+    }
+    if held.cursor and isinstance(error, Rejected | NotFound):
+        # Case.dev does not know the cursor any more. Only a whole walk finds what lies behind it.
+        fields |= {"cursor": "", "walked_at": None}
+    Discovery.objects.filter(pk=held.pk, fence=held.fence).update(**fields)
     logger.log(
         logging.INFO if held.failures else logging.WARNING,
         "the list of runs could not be read: %s",
@@ -129,38 +182,21 @@ def _give_back_after_failure(held: Discovery, error: CaseDevError) -> None:
     )
 
 
-def _page(body: bytes) -> _Turn:
-    """Store the new runs of one page; wake those whose status moved on."""
-    notes: Notes = []
-    page = read(body, RunPage, notes)
-    if not isinstance(page.runs, list):
-        raise Unreadable("The answer cannot be read: it holds no list of runs.", body=body)
-    listed = [read_part(raw, ListedRun, "runs", notes) for raw in page.runs]
-    by_id = {run.id: run for run in listed if isinstance(run.id, str) and is_run_id(run.id)}
-    known = dict(Run.objects.filter(run_id__in=by_id).values_list("run_id", "status"))
-    new = [run for run_id, run in by_id.items() if run_id not in known]
-    _store_new(new, notes)
-    _wake([run_id for run_id, status in known.items() if _moved_on(status, by_id[run_id])])
-    has_next = page.has_more is not False and listed and isinstance(page.next_cursor, str)
-    return _Turn(len(new), str(page.next_cursor) if has_next else "")
-
-
 def _moved_on(stored: str, listed: ListedRun) -> bool:
     return stored in Run.ACTIVE and isinstance(listed.status, str) and listed.status != stored
 
 
-def _store_new(listed: list[ListedRun], notes: Notes) -> None:
+def _store_new(listed: list[ListedRun], notes: Notes) -> list[Run]:
     if not listed:
-        return
+        return []
     now = _now()
-    with transaction.atomic():
-        Run.objects.bulk_create(
-            [_new_run(str(run.id), columns.of_listed_run(run, notes), now) for run in listed],
-            ignore_conflicts=True,
-        )
-        runs = list(Run.objects.filter(run_id__in=[run.id for run in listed]))
-        poller.schedule_new(runs, now)
-    notices.publish([notices.Notice(run.pk, run.version) for run in runs])
+    Run.objects.bulk_create(
+        [_new_run(str(run.id), columns.of_listed_run(run, notes), now) for run in listed],
+        ignore_conflicts=True,
+    )
+    runs = list(Run.objects.filter(run_id__in=[run.id for run in listed]))
+    poller.schedule_new(runs, now)
+    return runs
 
 
 def _new_run(run_id: str, known: columns.Columns, now: dt.datetime) -> Run:
@@ -176,13 +212,14 @@ def _wake(run_ids: list[str]) -> None:
         )
 
 
+_WRAPPING = string.whitespace + "\"'`<>()[]{},;"  # what a pasted id is often wrapped in
 _ID_IN_URL = re.compile(r"(?:^|[/=#])(run_[A-Za-z0-9_-]{1,124})(?=$|[/?#&])")
 _SEGMENT_AFTER_RUN = re.compile(r"/runs?/([A-Za-z0-9_-]{1,128})(?=$|[/?#])")
 
 
 def run_id_in(pasted: str) -> str:
     """The run id that `pasted` is, or that the URL `pasted` holds. Raises NotARunId."""
-    words = unquote(pasted.strip())
+    words = unquote(pasted.strip(_WRAPPING))
     if not words:
         raise NotARunId("Paste a run id or the address of a run.")
     if "/" not in words and is_run_id(words):
@@ -195,7 +232,7 @@ def run_id_in(pasted: str) -> str:
     )
 
 
-def add(pasted: str) -> Run:
+def add(pasted: str, case_dev: Client | None = None) -> Run:
     """The run that a person names, asked about at once if we do not know it yet.
 
     Raises NotARunId (nothing was asked) or a CaseDevError (nothing was stored).
@@ -204,15 +241,19 @@ def add(pasted: str) -> Run:
     known = Run.objects.filter(run_id=run_id).first()
     if known:
         return known
+    case_dev = case_dev or client()
     try:
-        answer = client().details(run_id)
+        answer = case_dev.details(run_id)
     except CaseDevError as error:
-        breaker.note([error], client(), _now())
+        breaker.note([error], case_dev, _now())
         raise
-    breaker.note([None], client(), _now())
+    breaker.note([None], case_dev, _now())
     run = _store_named(run_id)
     for held in poller.claim(_now(), 1, only=run.pk):
-        poller.store(held, answer)
+        if held.last_ok_at is None:
+            poller.store(held, answer)
+        else:  # found and polled while we asked: our answer may be the older one
+            poller.release(held)
     run.refresh_from_db()
     return run
 
