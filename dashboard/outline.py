@@ -20,6 +20,7 @@ from runs import pairing
 from runs.models import Run, Step
 
 KEPT_RUNS = 12
+_USES = (Step.Type.TOOL_CALL, Step.Type.TOOL_RESULT)  # what can fail
 
 
 class Brief(NamedTuple):
@@ -184,7 +185,8 @@ def _read(run: Run, since: int | None = None) -> Iterator[Brief]:
             tool,
             timestamp,
             duration,
-            bool(outcomes.failure(tool, output, len(output or "") < outcomes.PREFIX)),
+            kind in _USES
+            and bool(outcomes.failure(tool, output, len(output or "") < outcomes.PREFIX)),
             pairing.is_answered(output),
             vanished is not None,
             version,

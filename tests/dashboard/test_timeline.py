@@ -300,6 +300,12 @@ def test_a_failed_call_stands_out_with_its_reason(viewer_client):
     assert "Tried to look up vault v9 : “no such vault”" in words(step)
 
 
+def test_what_is_no_use_of_a_tool_cannot_fail(viewer_client):
+    run = make_run()
+    make_steps(run, 1, type="thinking", tool_output=json.dumps("Error: no such vault"))
+    assert "Failed" not in words(get(viewer_client, run))
+
+
 def test_a_call_at_work_says_since_when(viewer_client):
     run = make_run("running")
     since = timezone.now() - dt.timedelta(seconds=47)
