@@ -60,13 +60,16 @@ def note(errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.dateti
     answer. What cannot be read tells nothing: it may come from a proxy, or be about one run. A
     403 may mean one run or the whole key; the list of runs tells which.
     """
+    if not errors:
+        return
+    state = upstream()
     refusal = _refusal(errors, case_dev)
     outages = [error for error in errors if isinstance(error, Unreachable | Unavailable)]
     silent = (Unreachable, Unavailable, Unreadable)
     if refusal:
         _enter(Upstream.State.REFUSED, refusal.sentence, now)
     elif any(not isinstance(error, silent) for error in errors):
-        _succeeded(now, was_answered=None in errors)
+        _succeeded(state, now, was_answered=None in errors)
     elif outages:
         _failed(outages, now)
 
@@ -96,8 +99,7 @@ def _refused_for_all(error: Forbidden, case_dev: Client) -> CaseDevError | None:
     return None
 
 
-def _succeeded(now: dt.datetime, *, was_answered: bool) -> None:
-    state = upstream()
+def _succeeded(state: Upstream, now: dt.datetime, *, was_answered: bool) -> None:
     heard = {"last_ok_at": now} if was_answered else {}
     if state.state != Upstream.State.UP:
         recovered = (

@@ -1,0 +1,237 @@
+"""One breaker for the whole key: what stops all polling, and how it comes back."""
+
+import datetime as dt
+import logging
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from runs import breaker
+from runs.casedev.errors import (
+    CaseDevError,
+    Forbidden,
+    KeyRefused,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+)
+from runs.models import Poll, Upstream
+from runs.simulator.testing import SimulatorServer
+from tests.runs.answers import reply
+from tests.runs.test_poller import Api, RecordedStatements, due_run, make_due, now_details, poll_of
+
+pytestmark = pytest.mark.django_db
+
+NOW = dt.datetime(2026, 11, 2, 15, 0, tzinfo=dt.UTC)
+State = Upstream.State
+DOWN = Unavailable("Case.dev answered 503.")
+
+
+def later(seconds: float) -> dt.datetime:
+    return NOW + dt.timedelta(seconds=seconds)
+
+
+def note(*errors: CaseDevError | None, seconds: float = 0, api: Api | None = None) -> Upstream:
+    breaker.note(errors, (api or Api()).client, later(seconds))
+    return breaker.upstream()
+
+
+def allowed(seconds: float, most: int = 48) -> int:
+    return breaker.allowance(later(seconds), most)
+
+
+def test_from_the_start_everything_may_go() -> None:
+    assert breaker.upstream().state == State.UP
+    assert allowed(0) == 48
+    assert allowed(0, 1) == 1
+
+
+def test_five_outages_in_a_row_stop_everything_and_one_success_between_them_does_not() -> None:
+    assert note(DOWN, DOWN, DOWN, DOWN).state == State.UP
+    assert note(None).failures == 0
+    assert note(DOWN, DOWN, DOWN, DOWN).state == State.UP
+    state = note(Unreachable("Case.dev cannot be reached."), seconds=9)
+    assert (state.state, state.since) == (State.DOWN, later(9))
+    assert state.last_error == "Case.dev cannot be reached."
+    assert state.probe_at == later(9 + 30)
+    assert allowed(10) == 0
+
+
+def test_an_outage_lets_one_probe_through_in_thirty_seconds() -> None:
+    note(*[DOWN] * 5)
+    assert [allowed(seconds) for seconds in (1, 29, 30, 31, 59, 60, 61)] == [0, 0, 1, 0, 0, 1, 0]
+    state = note(DOWN, seconds=61)
+    assert (state.state, state.since) == (State.DOWN, NOW)
+
+
+def test_what_comes_back_comes_back_by_a_ramp() -> None:
+    note(*[DOWN] * 5)
+    state = note(None, seconds=100)
+    assert (state.state, state.since, state.failures) == (State.UP, later(100), 0)
+    assert [allowed(100 + s, 500) for s in range(9)] == [4, 8, 16, 32, 64, 128, 256, 500, 500]
+    assert allowed(101, 3) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [NotFound("404"), RateLimited("429"), Rejected("400"), Forbidden("403")]
+)
+def test_an_error_that_case_dev_itself_spoke_is_a_sign_of_life_but_no_answer(
+    error: CaseDevError,
+) -> None:
+    note(*[DOWN] * 5)
+    state = note(error, seconds=50)
+    assert state.state == State.UP
+    assert state.last_ok_at is None
+
+
+def test_what_cannot_be_read_tells_nothing_either_way() -> None:
+    odd = Unreadable("The answer cannot be read: it is not JSON.")
+    assert note(*[odd] * 20).state == State.UP
+    assert breaker.upstream().last_ok_at is None
+    note(*[DOWN] * 4)
+    assert note(odd).failures == 4
+    note(DOWN)
+    assert note(odd).state == State.DOWN
+    assert note(odd, None, seconds=3).state == State.UP
+
+
+def test_a_round_with_nothing_in_it_changes_nothing() -> None:
+    note(*[DOWN] * 3)
+    assert note().failures == 3
+
+
+def test_a_refused_key_stops_everything_until_somebody_tries_again() -> None:
+    state = note(None, KeyRefused("Case.dev answered 401: Invalid API key"), None)
+    assert (state.state, state.since) == (State.REFUSED, NOW)
+    assert state.last_error == "Case.dev answered 401: Invalid API key"
+    assert [allowed(seconds) for seconds in (0, 31, 10**6)] == [0, 0, 0]
+    assert note(*[DOWN] * 9).state == State.REFUSED
+    breaker.try_again(later(70))
+    assert [allowed(70), allowed(71)] == [1, 0]
+    assert note(None, seconds=71).state == State.UP
+
+
+def test_a_new_try_changes_nothing_while_all_is_well() -> None:
+    note(None)
+    breaker.try_again(later(5))
+    assert breaker.upstream().state == State.UP
+    assert allowed(5) == 48
+
+
+@pytest.mark.parametrize(
+    ("listed", "state"),
+    [
+        ({"runs": [], "hasMore": False}, State.UP),
+        (reply({}, 403), State.REFUSED),
+        (reply({}, 401), State.REFUSED),
+        (reply({}, 500), State.UP),
+    ],
+)
+def test_a_forbidden_run_is_the_whole_key_s_matter_only_if_the_list_is_forbidden_too(
+    listed: Any, state: State
+) -> None:
+    api = Api()
+    api.listed = listed
+    errors = [Forbidden("Case.dev answered 403.") for _ in range(30)]
+    assert note(*errors, api=api).state == state
+    assert api.asked == ["list"]  # a storm of them asks once
+
+
+def test_every_change_of_state_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for seconds in range(5):
+        note(*[DOWN] * 5, seconds=seconds)
+    note(None, seconds=9)
+    note(None, seconds=30)
+    note(KeyRefused("Case.dev answered 401."))
+    note(KeyRefused("Case.dev answered 401."))
+    assert [record.message for record in caplog.records] == [
+        "Case.dev does not answer: Case.dev answered 503.",
+        "Case.dev answers again",
+        "Case.dev refuses our key: Case.dev answered 401.",
+    ]
+
+
+def test_while_all_is_well_the_row_is_written_once_in_five_seconds() -> None:
+    note(None)
+    with RecordedStatements() as statements:
+        for seconds in range(1, 6):
+            note(None, None, seconds=seconds)
+    assert not [sql for sql in statements if not sql.startswith("SELECT")]
+    assert note(None, seconds=6).last_ok_at == later(6)
+    assert connection.connection is not None
+
+
+# With the poller ----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_key_is_found_out_once_and_nothing_is_asked_after() -> None:
+    runs = [due_run() for _ in range(6)]
+    api = Api(lambda run_id: reply({"message": "Invalid API key"}, 401))
+    api.poll()
+    assert len(api.asked) == 6
+    for _ in range(5):
+        make_due(*runs)
+        assert api.poll() == 0
+    assert len(api.asked) == 6
+    assert breaker.upstream().state == State.REFUSED
+    breaker.try_again(timezone.now())
+    api.for_all = now_details
+    assert api.poll() == 1
+    assert breaker.upstream().state == State.UP
+    assert api.poll() == 4  # the ramp
+    assert not Poll.objects.filter(quarantined_at__isnull=False).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_forbidden_run_backs_off_and_the_others_go_on() -> None:
+    bad, good = due_run(), due_run()
+    api = Api(now_details)
+    api.says[bad.run_id] = lambda run_id: reply({}, 403)
+    for _ in range(3):
+        make_due(bad, good)
+        assert api.poll() == 2
+    assert breaker.upstream().state == State.UP
+    assert (poll_of(bad).failures, poll_of(good).failures) == (3, 0)
+    assert api.asked.count("list") == 3
+
+
+def test_the_probe_of_an_outage_is_not_spent_while_nothing_is_due() -> None:
+    Upstream.objects.create(pk=1, state=State.DOWN, since=NOW, probe_at=NOW)
+    api = Api(now_details)
+    assert api.poll() == 0
+    due_run()
+    assert api.poll() == 1
+    assert breaker.upstream().state == State.UP
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_outage_costs_a_request_in_thirty_seconds_and_recovers(
+    simulator: SimulatorServer,
+) -> None:
+    from runs import poller
+
+    runs = [due_run(run_id=simulator.start("nda_review").id) for _ in range(8)]
+    fault = simulator.fault("status", status=503)
+    poller.poll_due()
+    assert breaker.upstream().state == State.DOWN
+    asked = simulator.world.requests.total
+    for _ in range(5):
+        make_due(*runs)
+        poller.poll_due()
+    assert simulator.world.requests.total == asked
+    simulator.world.faults.remove(fault.id)
+    Upstream.objects.update(probe_at=timezone.now())
+    make_due(*runs)
+    assert poller.poll_due() == 1
+    assert breaker.upstream().state == State.UP
+    assert poller.poll_due() == 4
+    Upstream.objects.update(since=timezone.now() - dt.timedelta(seconds=9))
+    assert poller.poll_due() == 3
+    assert not Poll.objects.filter(failures__gt=0).exists()
