@@ -96,6 +96,7 @@ def _walk(held: Discovery, case_dev: Client) -> bool:
             page.next_cursor = ""
         if not _take(held, page) or not held.cursor:
             return False
+    Discovery.objects.filter(pk=held.pk, fence=held.fence).update(leased_until=None)
     return True
 
 
