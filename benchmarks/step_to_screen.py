@@ -9,6 +9,7 @@ import argparse
 import datetime as dt
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     result = measure()
-    if parser.parse_args().json:
-        print(json.dumps(result))
-    else:
-        print("{what}: median {median} ms, p95 {p95} ms, worst {worst} ms of {count}".format(**result))
+    line = "{what}: median {median} ms, p95 {p95} ms, worst {worst} ms of {count}".format
+    sys.stdout.write((json.dumps(result) if parser.parse_args().json else line(**result)) + "\n")

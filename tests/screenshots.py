@@ -1,6 +1,7 @@
 """The pictures under docs/screenshots, taken of the demo: `python -m tests.screenshots`."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -32,7 +33,7 @@ def take() -> None:
             product.end()
 
 
-def _take_all(browser: Browser, url: str, suffix: str, look: dict[str, object]) -> None:
+def _take_all(browser: Browser, url: str, suffix: str, look: Mapping[str, object]) -> None:
     with browser.new_context(**look) as context:  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(f"{url}/runs/?status=running&sort=steps")
