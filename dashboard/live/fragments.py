@@ -27,14 +27,15 @@ def render(keys: Sequence[Key]) -> Made:
     match first:
         case ("row", *_):
             return _rows(keys)
-        case ("quick", run, target, since, have, page, audience):
-            return _pieces(first, target, run_pieces.quick(run, since, have, page, audience))
-        case ("slow", run, _, have, page, audience):
-            return _pieces(first, 0, run_pieces.slow(run, have, page, audience))
-        case ("head", run, _, audience):
-            html = run_pieces.head(run, audience)
-        case ("fresh", run, _, audience):
-            html = run_pieces.freshness(run, audience)
+        case ("quick", run, target, since, have, shape):
+            pieces = run_pieces.quick(run, since, have, shape.page, shape.audience)
+            return _pieces(first, target, pieces)
+        case ("slow", run, _, have, shape):
+            return _pieces(first, 0, run_pieces.slow(run, have, shape.page, shape.audience))
+        case ("head", run, _, shape):
+            html = run_pieces.head(run, shape.audience)
+        case ("fresh", run, _, shape):
+            html = run_pieces.freshness(run, shape.audience)
         case ("site", _):
             html = site_freshness()
         case ("arrivals", seen, _):

@@ -130,13 +130,14 @@ class Hub:
         if len(self.listeners) >= MOST_STREAMS:
             raise Full("This server has no room for another live page.")
         if viewer.link_pk is not None:
-            of_link = sum(listener.viewer == viewer for listener in self.listeners)
+            of_link = sum(listener.viewer.link_pk == viewer.link_pk for listener in self.listeners)
             if of_link >= MOST_STREAMS_A_LINK:
                 raise Full("This link has too many live pages open.")
 
-    def enter(self, listener: Listener, versions: dict[int, int]) -> None:
+    def enter(self, listener: Listener, versions: dict[int, int]) -> list[Topic]:
         """`versions`: the runs that the stream is about, at the versions the database has."""
         self.listeners.add(listener)
+        topics = []
         for run, version in versions.items():
             topic = self.topics.get(run)
             if topic is None:
@@ -144,12 +145,14 @@ class Hub:
             topic.version = max(topic.version, version)
             topic.listeners.add(listener)
             topic.pages += listener.is_page
+            topics.append(topic)
         if not self._tasks:
             # Not in the context of the first stream's request, which they would keep alive.
             self._tasks = [
                 asyncio.create_task(work, context=Context())
                 for work in (self._listen(), self._go_round())
             ]
+        return topics
 
     def leave(self, listener: Listener, runs: Iterable[int]) -> None:
         self.listeners.discard(listener)

@@ -29,6 +29,23 @@ type Made = dict[Key, Rendering]
 type Render = Callable[[Sequence[Key]], Awaitable[Made]]
 
 
+class Making:
+    """A rendering under way, for which any number may wait; a thousand waiters cost little."""
+
+    __slots__ = ("done", "error", "made")
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+        self.made: Made = {}
+        self.error: Exception | None = None
+
+    async def result(self) -> Made:
+        await self.done.wait()
+        if self.error:
+            raise self.error
+        return self.made
+
+
 class Renderings:
     """Each key is rendered once, however many ask at the same time, and kept while there is room.
 
@@ -39,13 +56,15 @@ class Renderings:
     def __init__(self, count: int = 2_000, octets: int = 32_000_000) -> None:
         self._count, self._octets, self._held = count, octets, 0
         self._kept: OrderedDict[Key, Rendering] = OrderedDict()
-        self._under_way: dict[Key, asyncio.Task[Made]] = {}
+        self._under_way: dict[Key, Making] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self.rendered = 0  # pieces made since the start
 
     async def get(self, key: Key, render: Render) -> Rendering | None:
         if (kept := self._kept.get(key)) is not None:
             return kept
-        return (await self.get_many([key], render)).get(key)
+        making = self._under_way.get(key) or self._start([key], render)
+        return (await making.result()).get(key)
 
     async def get_many(self, keys: Sequence[Key], render: Render) -> Made:
         """Those of `keys` that could be rendered; what nobody has yet is asked for in one call.
@@ -53,46 +72,50 @@ class Renderings:
         Raises what `render` raised, to all who waited for it.
         """
         found: Made = {}
-        waiting: dict[Key, asyncio.Task[Made]] = {}
+        waiting: dict[Key, Making] = {}
         missing: list[Key] = []
         for key in keys:
             if (kept := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 found[key] = kept
-            elif (task := self._under_way.get(key)) is not None:
-                waiting[key] = task
+            elif (making := self._under_way.get(key)) is not None:
+                waiting[key] = making
             else:
                 missing.append(key)
         if missing:
-            task = asyncio.create_task(self._make(missing, render), context=Context())
-            self._under_way |= dict.fromkeys(missing, task)
-            waiting |= dict.fromkeys(missing, task)
+            waiting |= dict.fromkeys(missing, self._start(missing, render))
         for key, making in waiting.items():
-            # Shielded: a browser that leaves must not take the piece from all the others.
-            made = await asyncio.shield(making)
-            if key in made:
-                found[key] = made[key]
+            if (rendering := (await making.result()).get(key)) is not None:
+                found[key] = rendering
         return found
 
-    async def _make(self, keys: list[Key], render: Render) -> Made:
+    def _start(self, keys: list[Key], render: Render) -> Making:
+        """In a task of its own: a browser that leaves must not take the piece from the others."""
+        making = Making()
+        self._under_way |= dict.fromkeys(keys, making)
+        task = asyncio.create_task(self._make(making, keys, render), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return making
+
+    async def _make(self, making: Making, keys: list[Key], render: Render) -> None:
         try:
-            made = await render(keys)
-        except Exception:
+            making.made = await render(keys)
+            self.rendered += len(making.made)
+            self._keep(making.made)
+        except Exception as error:
             # Of the key only kind and row: an audience knows a link's token.
             logger.exception("live piece not rendered: %s", keys[0][:2])
-            raise
+            making.error = error
         finally:
             for key in keys:
-                self._under_way.pop(key, None)
-        self.rendered += len(made)
-        for key, rendering in made.items():
-            if rendering.is_lasting:
-                self._keep(key, rendering)
-        return made
+                del self._under_way[key]
+            making.done.set()
 
-    def _keep(self, key: Key, rendering: Rendering) -> None:
-        self._kept[key] = rendering
-        self._held += len(rendering.frame)
+    def _keep(self, made: Made) -> None:
+        lasting = {key: rendering for key, rendering in made.items() if rendering.is_lasting}
+        self._kept |= lasting
+        self._held += sum(len(rendering.frame) for rendering in lasting.values())
         while self._kept and (len(self._kept) > self._count or self._held > self._octets):
             _, dropped = self._kept.popitem(last=False)
             self._held -= len(dropped.frame)

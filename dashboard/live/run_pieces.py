@@ -10,6 +10,7 @@ differ from those it has, which its stream knows by their digests.
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -40,6 +41,19 @@ class Page(NamedTuple):
     as_text: bool = False
 
 
+class Shape:
+    """A page and for whom it is: one object for all streams of that kind, so that it is told
+    from others by what it is and not by comparing."""
+
+    __slots__ = ("audience", "page")
+
+    def __init__(self, page: Page, audience: Audience) -> None:
+        self.page, self.audience = page, audience
+
+
+shape = lru_cache(maxsize=10_000)(Shape)
+
+
 class CatchUp(msgspec.Struct, frozen=True):
     """Told when more steps changed than were sent: those up to position `up_to` were; the last
     step that there is stands at `last`."""
@@ -67,7 +81,7 @@ def quick(pk: int, since: int, have: Parts, page: Page, audience: Audience) -> P
     run = find(pk, page)
     if run is None:
         return None
-    html, parts = _differing(_around(run, page, audience), have)
+    html, parts = differing(_around(run, page, audience), have)
     if page.tab != "timeline":
         return Pieces(run.version, html, parts)
     steps, catch_up = _steps(run, since, audience)
@@ -79,7 +93,7 @@ def slow(pk: int, have: Parts, page: Page, audience: Audience) -> Pieces | None:
     run = find(pk, page)
     if run is None:
         return None
-    html, parts = _differing(_heavy(run, page, audience), have)
+    html, parts = differing(_heavy(run, page, audience), have)
     return Pieces(run.version, html, parts)
 
 
@@ -131,7 +145,7 @@ def _heavy(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
             yield Part("logs", _piece("runs/_logs.html#logs", run_page.logs(run, audience, now)))
 
 
-def _differing(parts: Iterable[Part], have: Parts) -> tuple[str, Parts]:
+def differing(parts: Iterable[Part], have: Parts) -> tuple[str, Parts]:
     """Those of `parts` that a browser does not have, and what it has with them."""
     known = dict(have)
     parts = list(parts)

@@ -19,6 +19,8 @@ from runs.models import Poll, Run, Upstream
 MOST_NAMES = 2_000  # in one query
 # A page that says "as of" has to be told anew only when the moment moved by this much.
 EXACT_TO = dt.timedelta(seconds=3)
+# While something is late, pages count down to the next try: in steps of so many seconds.
+COUNTDOWN = 5
 
 _SEEN = (
     *("version", "status", "created_at", "started_at", "first_seen_at", "last_step_at"),
@@ -57,7 +59,9 @@ class Sight(NamedTuple):
 def look(runs: Sequence[int]) -> Sight:
     now = timezone.now()
     upstream = breaker.upstream()
-    site = Saying(upstream.last_ok_at, (upstream.state, upstream.last_error, upstream.probe_at))
+    is_up = upstream.state == Upstream.State.UP
+    rest = (upstream.state, upstream.last_error, None if is_up else _countdown(now))
+    site = Saying(upstream.last_ok_at, rest)
     return Sight(site, [_state(run, upstream, now) for run in _load(runs)])
 
 
@@ -85,7 +89,7 @@ def _state(run: Run, upstream: Upstream, now: dt.datetime) -> State:
     remark = remark_on(run, now)
     rest: tuple[object, ...] = (said.is_late, upstream.state, said.next_at is None)
     if poll and said.is_late:
-        rest += (poll.failures, poll.last_error, poll.quarantined_at, said.next_at)
+        rest += (poll.failures, poll.last_error, said.next_at, _countdown(now))
     return State(
         run=run.pk,
         version=run.version,
@@ -98,3 +102,7 @@ def _state(run: Run, upstream: Upstream, now: dt.datetime) -> State:
 def versions(runs: Iterable[int]) -> dict[int, int]:
     """The versions of those runs that there are."""
     return dict(Run.objects.filter(pk__in=list(runs)).values_list("pk", "version"))
+
+
+def _countdown(now: dt.datetime) -> int:
+    return int(now.timestamp()) // COUNTDOWN

@@ -7,13 +7,14 @@ frames it holds no database connection, no thread and nothing of the request.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from dashboard.audience import Audience
 from dashboard.live import fragments, sse
 from dashboard.live.hub import Hub, Topic
 from dashboard.live.renderings import Key, Made
-from dashboard.live.run_pieces import Page, Parts
+from dashboard.live.run_pieces import Page, Parts, shape
 from dashboard.live.viewers import Viewer
 from runs.models import Run
 
@@ -36,7 +37,8 @@ class Stream:
         self.site_number = 0
 
     async def frames(self) -> AsyncGenerator[bytes]:
-        self.hub.enter(self, self.versions)
+        runs = [topic.run for topic in self.hub.enter(self, self.versions)]
+        self.versions = {}  # a list of rows, a thousand times: worth forgetting
         try:
             while not self.end_reason:
                 if frame := await self.news_or_end():
@@ -50,7 +52,7 @@ class Stream:
             if self.end_reason == "withdrawn":
                 yield sse.event("gone", self.end_reason)
         finally:
-            self.hub.leave(self, self.versions)
+            self.hub.leave(self, runs)
 
     def leave(self) -> None:
         """The browser is gone."""
@@ -97,8 +99,7 @@ class RunStream(Stream):
     """The stream of a page of one run."""
 
     __slots__ = (
-        *("audience", "number", "page", "painted", "quick_parts", "remark", "run", "sent"),
-        "slow_parts",
+        *("number", "painted", "quick_parts", "remark", "run", "sent", "shape", "slow_parts"),
     )
 
     is_page = True
@@ -107,7 +108,7 @@ class RunStream(Stream):
         self, hub: Hub, viewer: Viewer, run: Run, since: int, page: Page, audience: Audience
     ) -> None:
         super().__init__(hub, viewer, {run.pk: run.version})
-        self.run, self.sent, self.page, self.audience = run.pk, since, page, audience
+        self.run, self.sent, self.shape = run.pk, since, shape(page, audience)
         # A page that was just made lacks nothing but later news of its freshness.
         self.painted = since if since == run.version else -1
         self.quick_parts: Parts = ()
@@ -120,20 +121,19 @@ class RunStream(Stream):
         return topic.is_over and topic.version <= self.sent and topic.is_numbered
 
     async def news(self) -> bytes:
+        """The quick parts first; the others follow by themselves at the next turn."""
         topic = self.hub.topics[self.run]
-        frame = b""
         if topic.version > self.sent:
-            frame += await self.quick(topic.version)
-        elif self.remark != topic.remark:
-            frame += await self.piece("head", self.run, (self.sent, topic.remark), self.audience)
-        self.remark = topic.remark
-        if self.number != topic.number:
-            frame += await self.slow(topic)
-        return frame
+            self.remark = topic.remark
+            return await self.quick(topic.version)
+        if self.remark != topic.remark:
+            self.remark = topic.remark
+            return await self.piece("head", self.run, (self.sent, topic.remark), self.shape)
+        return await self.slow(topic) if self.number != topic.number else b""
 
     async def quick(self, target: int) -> bytes:
         """From what the browser has to `target`, or further if the database already is."""
-        key = ("quick", self.run, target, self.sent, self.quick_parts, self.page, self.audience)
+        key = ("quick", self.run, target, self.sent, self.quick_parts, self.shape)
         rendering = await self.hub.renderings.get(key, self.render)
         if rendering is None:  # deleted by hand; nothing more can be said of it
             self.end_reason = self.end_reason or "withdrawn"
@@ -145,8 +145,8 @@ class RunStream(Stream):
     async def slow(self, topic: Topic) -> bytes:
         is_first, self.number = self.number == 0, topic.number
         if is_first and topic.numbered_version <= self.painted:
-            return await self.piece("fresh", self.run, topic.number, self.audience)
-        key = ("slow", self.run, topic.number, self.slow_parts, self.page, self.audience)
+            return await self.piece("fresh", self.run, topic.number, self.shape)
+        key = ("slow", self.run, topic.number, self.slow_parts, self.shape)
         rendering = await self.hub.renderings.get(key, self.render)
         if rendering is None:
             return b""
@@ -158,7 +158,11 @@ class Shown(NamedTuple):
     """A row as a browser has it."""
 
     version: int
-    remark: str = ""
+    remark: str
+
+
+# A thousand lists show the same rows: they share what they know of them.
+shown_as = lru_cache(maxsize=100_000)(Shown)
 
 
 class ListStream(Stream):
@@ -179,7 +183,7 @@ class ListStream(Stream):
         `seen_run` is the highest key of a run when the page was made; later ones are news.
         """
         super().__init__(hub, viewer, versions)
-        self.shown = {run: Shown(shown[run]) for run in versions}
+        self.shown = {run: shown_as(shown[run], "") for run in versions}
         self.dirty = set(versions)
         self.seen_run = self.newest = seen_run
         self.next_at = 0.0
@@ -207,7 +211,7 @@ class ListStream(Stream):
         made = await self.hub.renderings.get_many(wanted, self.render)
         for (_, run, target, remark), rendering in made.items():
             self.hub.trust(run, target, rendering.version)
-            self.shown[run] = Shown(rendering.version, remark)
+            self.shown[run] = shown_as(rendering.version, remark)
         return b"".join(rendering.frame for rendering in made.values())
 
     async def arrivals(self) -> bytes:

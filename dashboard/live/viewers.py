@@ -20,6 +20,7 @@ class Viewer:
     session_key: str = ""
     session_hash: str = ""
     link_pk: int | None = None
+    ordinal: int | None = None  # which view of the link, for one whose views are counted
 
 
 def signed_in(request: HttpRequest) -> Viewer:
@@ -33,10 +34,6 @@ def signed_in(request: HttpRequest) -> Viewer:
     )
 
 
-def holder_of(link_pk: int) -> Viewer:
-    return Viewer(link_pk=link_pk)
-
-
 def still_allowed(viewers: Iterable[Viewer]) -> set[Viewer]:
     """Those who could still open their page now. At most one query a table, for all together."""
     viewers = set(viewers)
@@ -44,8 +41,12 @@ def still_allowed(viewers: Iterable[Viewer]) -> set[Viewer]:
     members = viewers - holders
     allowed = set()
     if holders:
-        links = sharing.open_links(viewer.link_pk for viewer in holders if viewer.link_pk)
-        allowed = {viewer for viewer in holders if viewer.link_pk in links}
+        limits = sharing.limits(viewer.link_pk for viewer in holders if viewer.link_pk)
+        allowed = {
+            viewer
+            for viewer in holders
+            if viewer.link_pk in limits and sharing.admits(viewer.ordinal, limits[viewer.link_pk])
+        }
     if members:
         hashes = _hashes({viewer.user_pk for viewer in members if viewer.user_pk})
         sessions = _sessions({viewer.session_key for viewer in members}, timezone.now())
@@ -58,7 +59,8 @@ def still_allowed(viewers: Iterable[Viewer]) -> set[Viewer]:
 
 
 def _hashes(user_pks: set[int]) -> dict[int | None, str]:
-    users = User.objects.filter(pk__in=user_pks, is_active=True).only("pk", "password")
+    """Of accounts that still have a role."""
+    users = User.objects.with_perm("runs.view_run").filter(pk__in=user_pks)
     return {user.pk: user.get_session_auth_hash() for user in users}
 
 

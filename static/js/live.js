@@ -13,7 +13,7 @@
     over: "",
     gone: "no longer live: reload the page to sign in again",
   };
-  const PATIENCE = { open: 10_000, beat: 40_000, hidden: 30_000 };
+  const PATIENCE = { open: 30_000, first: 10_000, beat: 40_000, hidden: 30_000 };
   const EVENTS = ["change", "beat", "catch-up", "end", "gone"];
   const GIVES_UP_AFTER = 3; // failed connections; from then on it polls, and tries a stream now and then
 
@@ -50,6 +50,7 @@
       this.stop();
       const inner = (this.inner = new EventSource(this.address()));
       for (const name of EVENTS) inner.addEventListener(name, (event) => this.take(name, event));
+      inner.onopen = () => this.expect(PATIENCE.first);
       inner.onerror = () => this.lose();
       this.expect(PATIENCE.open);
     }

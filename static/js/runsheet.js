@@ -4,9 +4,12 @@
 (() => {
   const units = [["s", 1, 60], ["min", 60, 3600], ["h", 3600, 86400], ["day", 86400, Infinity]];
 
+  // By the server's clock, as live.js has heard it.
+  const now = () => Date.now() + Number(document.documentElement.dataset.skew || 0);
+
   // The same words as the filters `ago` and `duration` in templatetags/runsheet.py.
   function ago(moment) {
-    const seconds = Math.round((Date.now() - moment) / 1000);
+    const seconds = Math.round((now() - moment) / 1000);
     const distance = Math.abs(seconds);
     if (distance < 5) return "just now";
     const [unit, size] = units.find(([, , below]) => distance < below);
@@ -31,7 +34,7 @@
   function tick() {
     if (document.hidden) return;
     for (const element of document.querySelectorAll("[data-since]")) {
-      say(element, duration(Date.now() - Date.parse(element.dataset.since)));
+      say(element, duration(now() - Date.parse(element.dataset.since)));
     }
     for (const element of document.querySelectorAll("time[data-ago]")) {
       say(element, ago(Date.parse(element.dateTime)));

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -226,6 +227,30 @@ def test_a_change_is_rendered_once_however_many_look(
     assert census().runs == 0
 
 
+def test_a_browser_that_does_not_read_is_sent_the_newest_when_it_does(
+    site: str, run: Run, viewer_client: Client
+) -> None:
+    cookie = viewer_client.cookies[django_settings.SESSION_COOKIE_NAME]
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(3)
+        slow.connect(("127.0.0.1", int(site.rpartition(":")[2])))
+        slow.sendall(
+            f"GET /runs/{run.run_id}/live/?since=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Accept: text/event-stream\r\nCookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
+        )
+        until(lambda: census().streams == 1, 5, "the stream")
+        make_steps(run, 30, type=Step.Type.OUTPUT, content="x" * 4_000)
+        for _ in range(120):
+            run.steps.update(changed_version=run.version + 1)
+            change(run)
+            time.sleep(0.02)
+        came = b""
+        while f"id: {run.version}\n".encode() not in came:
+            came += slow.recv(2**20)
+        assert came.count(b"\nid: ") < 110
+
+
 # The end ---------------------------------------------------------------------------------------
 
 
@@ -281,6 +306,15 @@ def test_the_stream_of_a_disabled_account_is_cut(
         viewer.save()
         assert stream.until(lambda it: it.has_ended, 8) < 6
         assert stream.events[-1].name == "gone"
+
+
+def test_the_stream_of_an_account_that_lost_its_role_is_cut(
+    site: str, run: Run, viewer: User, viewer_client: Client
+) -> None:
+    with EventStream(live(site, run), viewer_client) as stream:
+        stream.until(lambda it: "run-fresh" in it.html)
+        viewer.groups.clear()
+        stream.until(lambda it: it.has_ended, 8)
 
 
 def test_logging_out_cuts_the_streams_of_that_session_alone(
