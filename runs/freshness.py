@@ -16,6 +16,7 @@ LATE_AFTER = dt.timedelta(seconds=15)  # three times the pace of a running run
 QUEUED_LONG = dt.timedelta(minutes=10)
 NO_STEP_LONG = dt.timedelta(minutes=10)
 SANDBOX_LIMIT = dt.timedelta(minutes=35)  # the documented 30 minutes, and some grace
+SIGHT = dt.timedelta(seconds=90)  # beyond the slowest pace, what we know of a run is old
 WORKER_SILENT = dt.timedelta(seconds=30)
 
 
@@ -55,30 +56,37 @@ def of(poll: Poll | None, upstream: Upstream, now: dt.datetime) -> Freshness:
         return Freshness(None, None, True, "never fetched; it has no place in the schedule")
     as_of = poll.last_ok_at
     since = f"as of {_clock(as_of, now)}" if as_of else "not fetched yet"
+    if poll.due_at is None and not poll.failures:
+        return Freshness(as_of, None, False, f"final, {since}")
     if upstream.state == Upstream.State.REFUSED:
         return Freshness(as_of, None, True, f"{since}; Case.dev refuses our key, polling stopped")
     next_at = _next_at(poll, upstream)
+    if trouble := _trouble(poll, upstream, now):
+        return Freshness(as_of, next_at, True, f"{since}; {trouble}")
+    return Freshness(as_of, next_at, False, f"{since}, next {_in(next_at, now)}")
+
+
+def _trouble(poll: Poll, upstream: Upstream, now: dt.datetime) -> str:
+    """Why the run of `poll` is not as fresh as it should be; "" if it is."""
+    next_try = _next_try(_next_at(poll, upstream), now)
     if poll.quarantined_at:
-        return Freshness(as_of, next_at, True, f"{since}; its answers cannot be read")
+        return f"its answers cannot be read{next_try}"
     if poll.failures:
-        return Freshness(
-            as_of, next_at, True, f"{since}; {poll.last_error} {_next_try(next_at, now)}"
-        )
-    if upstream.state == Upstream.State.DOWN and poll.due_at:
-        return Freshness(
-            as_of, next_at, True, f"{since}; {outage(upstream, now)} {_next_try(next_at, now)}"
-        )
-    if poll.due_at is None:
-        return Freshness(as_of, None, False, f"final, {since}")
-    if now - poll.due_at > LATE_AFTER:
-        late = _span(now - poll.due_at)
-        return Freshness(as_of, next_at, True, f"{since}; our own poller is {late} late")
-    return Freshness(as_of, next_at, False, f"{since}, {_next_in(next_at, now)}")
+        return poll.last_error.rstrip(".") + next_try
+    if upstream.state == Upstream.State.DOWN:
+        return outage(upstream, now) + next_try
+    if poll.due_at is None or now - poll.due_at <= LATE_AFTER:
+        return ""
+    if poll.last_tried_at and poll.leased_until and poll.leased_until > now:
+        return f"Case.dev has not answered for {_span(now - poll.last_tried_at)}"
+    return f"our own poller is {_span(now - poll.due_at)} late"
 
 
 def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:
     """Why `run` looks stuck, if it does and our own sight of it is good."""
     if poll is None or poll.failures or poll.last_ok_at is None:
+        return None
+    if now - poll.last_ok_at > SIGHT:
         return None
     if run.status == Run.Status.QUEUED:
         waiting = now - (run.created_at or run.first_seen_at)
@@ -107,7 +115,7 @@ def site(now: dt.datetime) -> SiteFreshness:
             sentence = f"Case.dev refuses our key, so polling has stopped: {upstream.last_error}"
             return SiteFreshness("refused", sentence, as_of, late, None)
         case Upstream.State.DOWN:
-            sentence = f"{outage(upstream, now)} {_next_try(upstream.probe_at, now)}"
+            sentence = f"{outage(upstream, now)}{_next_try(upstream.probe_at, now)}."
             return SiteFreshness("down", sentence, as_of, late, upstream.probe_at)
     beat = notices.last_beat()
     silent = beat is None or now.timestamp() - beat > WORKER_SILENT.total_seconds()
@@ -118,16 +126,17 @@ def site(now: dt.datetime) -> SiteFreshness:
         return SiteFreshness("late", sentence, as_of, late, None)
     discovered = Discovery.objects.filter(pk=Discovery.SOLE).first()
     if discovered and discovered.failures:
-        sentence = f"The list of runs cannot be read: {discovered.last_error}"
+        reason = discovered.last_error.rstrip(".") + _next_try(discovered.due_at, now)
+        sentence = f"The list of runs cannot be read: {reason}."
         return SiteFreshness("late", sentence, as_of, late, discovered.due_at)
     sentence = f"as of {_clock(as_of, now)}" if as_of else "Waiting for the first answer."
     return SiteFreshness("up", sentence, as_of, late, None)
 
 
 def outage(upstream: Upstream, now: dt.datetime) -> str:
-    """ "Case.dev has not answered since 10:40 (Case.dev answered 503.)"."""
+    """ "Case.dev is not answering since 10:40:07 (Case.dev answered 503)"."""
     since = f" since {_clock(upstream.since, now)}" if upstream.since else ""
-    return f"Case.dev is not answering{since} ({upstream.last_error.rstrip('.')})."
+    return f"Case.dev is not answering{since} ({upstream.last_error.rstrip('.')})"
 
 
 def _next_at(poll: Poll, upstream: Upstream) -> dt.datetime | None:
@@ -137,15 +146,11 @@ def _next_at(poll: Poll, upstream: Upstream) -> dt.datetime | None:
 
 
 def _next_try(moment: dt.datetime | None, now: dt.datetime) -> str:
-    return f"Next try {_in(moment, now)}." if moment else ""
+    return f", next try {_in(moment, now)}" if moment else ", no further try"
 
 
-def _next_in(moment: dt.datetime | None, now: dt.datetime) -> str:
-    return f"next {_in(moment, now)}" if moment else "no further poll"
-
-
-def _in(moment: dt.datetime, now: dt.datetime) -> str:
-    return "now" if moment <= now else f"in {_span(moment - now)}"
+def _in(moment: dt.datetime | None, now: dt.datetime) -> str:
+    return "now" if moment is None or moment <= now else f"in {_span(moment - now)}"
 
 
 def _clock(moment: dt.datetime, now: dt.datetime) -> str:
