@@ -5,9 +5,7 @@ import logging
 from collections.abc import Iterable
 from itertools import islice
 
-from django.core.cache import cache
-
-from runs import columns
+from runs import columns, notices
 from runs.casedev.client import Client, is_run_id
 from runs.casedev.errors import CaseDevError, Forbidden, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import AgentPage, AgentPayload, Notes, read, read_part
@@ -15,10 +13,9 @@ from runs.models import Agent, Run
 
 logger = logging.getLogger(__name__)
 
-FRESH_FOR = dt.timedelta(minutes=10)
+FRESH_FOR = 600  # seconds
 ASKED_AT_ONCE = 20  # agents asked for one by one in a turn
 PAGES = 40
-LISTED = "runs.agents.listed"  # in the cache while the list needs not be asked for again
 
 
 def names(agent_ids: Iterable[str | None]) -> dict[str, str]:
@@ -35,7 +32,7 @@ def refresh(case_dev: Client) -> None:
     """
     now = dt.datetime.now(dt.UTC)
     try:
-        if cache.add(LISTED, True, FRESH_FOR.total_seconds()):
+        if notices.is_first("agents-listed", FRESH_FOR):
             _fetch_list(case_dev, now)
     except CaseDevError as error:
         logger.info("the list of agents could not be read: %s", error.sentence)

@@ -78,6 +78,15 @@ def keep_watching(runs: Iterable[int]) -> None:
         logger.warning("watched marks not renewed: %s", type(error).__name__)
 
 
+def is_first(what: str, within: int) -> bool:
+    """Whether nobody else did `what` in the last `within` seconds; no while Redis is away."""
+    try:
+        return bool(connection().set(f"runsheet:lately:{what}", 1, ex=within, nx=True))
+    except redis.RedisError as error:
+        logger.warning("mark of %s not set: %s", what, type(error).__name__)
+        return False
+
+
 def beat() -> None:
     """A worker finished a round, be there anything due or not: it is alive and hears."""
     try:
