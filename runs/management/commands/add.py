@@ -24,6 +24,10 @@ class Command(BaseCommand):
                 problems += 1
                 self.stderr.write(f"{pasted}: {error.sentence}")
             else:
-                self.stdout.write(f"{run.run_id}: {run.status}, {run.step_count} steps")
+                if run.version == 0 and run.poll.last_error:
+                    problems += 1
+                    self.stderr.write(f"{run.run_id} is added, but: {run.poll.last_error}")
+                else:
+                    self.stdout.write(f"{run.run_id}: {run.status}, {run.step_count} steps")
         if problems:
-            raise CommandError(f"{problems} of {len(options['run'])} could not be added.")
+            raise CommandError(f"{problems} of {len(options['run'])} could not be added or read.")
