@@ -70,9 +70,7 @@ def _caption(step: StepShown, reason: str) -> Caption:
             state: State = "failed" if reason else "done"
             return captions.of_call(step.tool, step.tool_input, output, state, reason)
         case "tool_result":
-            return (
-                caption("Result of ", Code(step.tool)) if step.tool else caption("Result")
-            )
+            return caption("Result of ", Code(step.tool)) if step.tool else caption("Result")
     return caption("A step")
 
 

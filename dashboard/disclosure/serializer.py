@@ -43,7 +43,6 @@ def run_shown(run: Run, terms: Terms) -> RunShown:
         guidance=out.optional(run.guidance, "guidance") if Part.REQUEST in terms else None,
         summary=_summary(run, terms, out),
         issues=_listed(run.issues, out, "issues") if Part.SUMMARY in terms else (),
-        output=out.optional(run.output, "result", "output") if Part.OUTPUT in terms else None,
         # It may quote a log or a step, so it comes with those.
         failure_cause=(
             out.text(run.failure_cause, "failureCause")
@@ -56,6 +55,13 @@ def run_shown(run: Run, terms: Terms) -> RunShown:
         ids=_ids(run, out) if Part.IDS in terms else (),
         objects=_objects(run, out) if Part.IDS in terms else (),
     )
+
+
+def output_shown(run: Run, terms: Terms) -> str | None:
+    """Apart from `run_shown`, since it may hold megabytes that most pages do not read."""
+    if Part.OUTPUT not in terms:
+        return None
+    return redactor(terms.rules).optional(run.output, "result", "output")
 
 
 def step_shown(step: Step, terms: Terms) -> StepShown:
@@ -129,6 +135,7 @@ def whole(run: Run, terms: Terms) -> Disclosure:
     return Disclosure(
         shows=terms.shows,
         run=run_shown(run, terms),
+        output=output_shown(run, terms),
         steps=tuple(step_shown(step, terms) for step in steps),
         entries=tuple(entry_shown(entry, terms) for entry in entries),
         logs=logs_shown(run, terms),

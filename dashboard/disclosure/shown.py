@@ -28,7 +28,6 @@ class RunShown(Shown, frozen=True, kw_only=True):
     guidance: str | None
     summary: str | None
     issues: tuple[str, ...]
-    output: str | None
     failure_cause: str | None
     step_count: int | None
     entry_count: int | None
@@ -87,6 +86,7 @@ class Disclosure(Shown, frozen=True, kw_only=True):
 
     shows: frozenset[Part]
     run: RunShown
+    output: str | None
     steps: tuple[StepShown, ...]
     entries: tuple[EntryShown, ...]
     logs: tuple[LogShown, ...]

@@ -22,6 +22,8 @@ class Source(Protocol):
 
     def run(self) -> RunShown: ...
 
+    def output(self) -> str | None: ...
+
     def steps(self, after: int, count: int) -> list[StepShown]:
         """Steps behind position `after`; none if the link shows no timeline."""
 
@@ -39,13 +41,18 @@ class FromRecord:
 
     def __init__(self, run: Run, terms: Terms) -> None:
         self._run, self._terms = run, terms
+        self._shown: RunShown | None = None
 
     @property
     def shows(self) -> frozenset[Part]:
         return self._terms.shows
 
     def run(self) -> RunShown:
-        return serializer.run_shown(self._run, self._terms)
+        self._shown = self._shown or serializer.run_shown(self._run, self._terms)
+        return self._shown
+
+    def output(self) -> str | None:
+        return serializer.output_shown(self._run, self._terms)
 
     def steps(self, after: int, count: int) -> list[StepShown]:
         if Part.TIMELINE not in self._terms:
@@ -86,6 +93,9 @@ class FromCopy:
 
     def run(self) -> RunShown:
         return self._copy.run
+
+    def output(self) -> str | None:
+        return self._copy.output
 
     def steps(self, after: int, count: int) -> list[StepShown]:
         return [step for step in self._copy.steps if step.position > after][:count]

@@ -1,7 +1,8 @@
 """What the holder of a share link sees: the pages of one run, to read, without an account.
 
-Every page goes through `opened`, the only place that turns a token into a run. A page then knows
-its run and its audience, and has no word for any other run.
+Every page goes through `opened`, the only place that turns a token or a cookie into a link. A
+page is given the link's source, which tells what may be told, and has no word for the run
+itself, let alone for another one. How a browser trades its token for a cookie: `dashboard.door`.
 """
 
 from collections.abc import Callable
@@ -11,20 +12,27 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import HttpResponseRedirect as Redirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from dashboard import sharing
-from dashboard.audience import Audience
-from dashboard.live import viewers
-from dashboard.timeline import Asked
-from dashboard.views import live as live_pages
-from dashboard.views import run as run_pages
-from dashboard.views import steps as step_pages
+from dashboard import door as doors
+from dashboard import downloads, guesses, shared_pages, sharing, visitors
+from dashboard.disclosure import sources
+from dashboard.disclosure.sources import Source
+from dashboard.door import Door
+from dashboard.live import shared_stream
+from dashboard.models import ShareLink
+from dashboard.visitors import Visitor
 
 type Page = Callable[..., HttpResponse]
+
+PIECES = ("timeline", "step")  # of which an open page fetches parts
+MOST = 10**9
 
 
 def nothing() -> HttpResponse:
@@ -33,8 +41,13 @@ def nothing() -> HttpResponse:
     return HttpResponseNotFound(render_to_string("shared/gone.html"))
 
 
+def neutral() -> HttpResponse:
+    """The one answer to programs that fetch links for previews, whatever the link."""
+    return HttpResponse(render_to_string("shared/neutral.html"))
+
+
 def opened(name: str, page: Page, without: tuple[str, ...] = ()) -> Page:
-    """The door of a link: `page(request, run, audience, ...)`, its openings noted as `name`.
+    """The way in to `page(request, source, door, ...)`, its openings noted as `name`.
 
     `without`: columns of the run that the page does not read. HEAD requests, which show nothing,
     and the pieces that an open page fetches for itself are no openings.
@@ -44,39 +57,175 @@ def opened(name: str, page: Page, without: tuple[str, ...] = ()) -> Page:
     @csrf_exempt  # no page of a link changes anything, and a 405 tells less than a form error
     @require_safe
     @wraps(page)
-    def view(request: HttpRequest, token: str, **parts: Any) -> HttpResponse:
-        link = sharing.opened_by(token, without)
-        if link is None:
-            return nothing()
-        request.share_link = link  # type: ignore[attr-defined]
-        try:
-            response = page(request, link.run, Audience(link.pk, token), **parts)
-        except Http404:
-            return nothing()
-        if request.method == "GET" and response.status_code == 200 and not _piece(request, name):
-            sharing.record_view(link, name)
-        return response
+    def view(
+        request: HttpRequest, token: str = "", public_id: str = "", **parts: Any
+    ) -> HttpResponse:
+        visitor = visitors.of(request)
+        if public_id:
+            answer = _by_cookie(request, public_id, visitor, without)
+        else:
+            answer = _by_token(request, token, visitor, without, name)
+        if isinstance(answer, HttpResponse):
+            return answer
+        link, door = answer
+        return _shown(request, name, page, link, door, visitor, parts)
 
     return view
 
 
-def _piece(request: HttpRequest, name: str) -> bool:
+type Answer = HttpResponse | tuple[ShareLink, Door]
+
+
+def _by_token(
+    request: HttpRequest, token: str, visitor: Visitor, without: tuple[str, ...], name: str
+) -> Answer:
+    link = _link_of(token, visitor, without)
+    if visitor.is_robot:
+        if link:
+            sharing.record_view(link, name, visitor)
+        return neutral()
+    if link is None:
+        return nothing()
+    rest = _behind(request, token)
+    if doors.ordinal_of(request, link):
+        return Redirect(doors.address(link, rest))
+    if sharing.is_used_up(link):
+        return nothing()
+    if link.passphrase or link.most_views is not None:
+        return doors.hand_ticket(request, link)
+    if request.method == "GET" and doors.wants_page(request):
+        return _exchanged(request, link, visitor, rest, name)
+    return link, Door(link.pk, f"/s/{token}/", None)
+
+
+def _link_of(token: str, visitor: Visitor, without: tuple[str, ...]) -> ShareLink | None:
+    if guesses.is_held_off(visitor):
+        return None
+    link = sharing.opened_by(token, without)
+    if link is None:
+        guesses.note_wrong(visitor)
+    return link
+
+
+def _exchanged(
+    request: HttpRequest, link: ShareLink, visitor: Visitor, rest: str, name: str
+) -> HttpResponse:
+    """Count the view and let the browser in; nobody is let in past the maximum."""
+    ordinal = sharing.count_view(link)
+    if ordinal is None:
+        return nothing()
+    sharing.record_view(link, name, visitor, is_opening=True)
+    return doors.let_in(request, link, ordinal, rest)
+
+
+def _behind(request: HttpRequest, token: str) -> str:
+    """What stands behind the token in the address, with its query."""
+    return request.get_full_path().partition(f"/s/{token}")[2].removeprefix("/")
+
+
+def _by_cookie(
+    request: HttpRequest, public_id: str, visitor: Visitor, without: tuple[str, ...]
+) -> Answer:
+    if visitor.is_robot:
+        return neutral()
+    link = sharing.named(public_id, without)
+    if link is None:
+        return nothing()
+    ordinal = doors.ordinal_of(request, link)
+    if ordinal:
+        return link, Door(link.pk, doors.address(link), ordinal)
+    if not doors.has_ticket(request, link) or sharing.is_used_up(link):
+        return nothing()
+    return _asked(link)
+
+
+def _asked(link: ShareLink, error: str = "", status: int = 200) -> HttpResponse:
+    context = {"asks": bool(link.passphrase), "error": error}
+    return HttpResponse(render_to_string("shared/ask.html", context), status=status)
+
+
+def _shown(
+    request: HttpRequest,
+    name: str,
+    page: Page,
+    link: ShareLink,
+    door: Door,
+    visitor: Visitor,
+    parts: dict[str, Any],
+) -> HttpResponse:
+    request.share_link = link  # type: ignore[attr-defined]
+    try:
+        response = page(request, sources.of(link), door, **parts)
+    except Http404:
+        return nothing()
+    if request.method == "GET" and response.status_code == 200 and not _is_piece(request, name):
+        # Without a cookie nobody knows who has been here before, so each page is a view.
+        is_opening = door.ordinal is None and sharing.count_view(link) is not None
+        sharing.record_view(link, name, visitor, is_opening=is_opening)
+    return response
+
+
+def _is_part(request: HttpRequest) -> bool:
+    """Whether a page that is open already asks for a piece of itself."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx) and not htmx.history_restore_request
+
+
+def _is_piece(request: HttpRequest, name: str) -> bool:
     """Whether the answer is less than a page; the header of htmx alone does not make it so."""
-    if not run_pages.is_part(request):
+    if not _is_part(request):
         return False
-    return name == "step" or (name == "timeline" and Asked.from_query(request.GET).is_part)
+    return name == "step" or (name == "timeline" and "after" in request.GET)
+
+
+@login_not_required
+@csrf_exempt  # the ticket, SameSite and signed, is asked for instead: see `dashboard.door`
+@require_http_methods(["GET", "HEAD", "POST"])
+def front(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The link's first page, or the form before it; POST sends the form."""
+    if request.method != "POST":
+        return timeline(request, public_id=public_id)
+    visitor = visitors.of(request)
+    link = None if visitor.is_robot else sharing.named(public_id)
+    if link is None or not doors.has_ticket(request, link) or sharing.is_used_up(link):
+        return nothing()
+    if link.passphrase:
+        accepted = sharing.accepts(link, request.POST.get("passphrase", "")[:1000])
+        if accepted is None:
+            return _asked(link, "Too many tries. Wait a little and try again.", 429)
+        if not accepted:
+            return _asked(link, "That is not the passphrase.", 403)
+    return _exchanged(request, link, visitor, "", "timeline")
 
 
 @login_not_required
 @csrf_exempt
 @require_GET
-async def live(request: HttpRequest, token: str) -> HttpResponseBase:
+async def live(request: HttpRequest, token: str = "", public_id: str = "") -> HttpResponseBase:
     """The stream of an open page; it is asked for again and again, and is no opening."""
-    link = await sync_to_async(sharing.opened_by)(token)
-    if link is None:
+    answer = await sync_to_async(_to_stream)(request, token, public_id)
+    if isinstance(answer, HttpResponse):
+        return answer
+    link, door = answer
+    return await shared_stream.answer(request, link, door)
+
+
+def _to_stream(request: HttpRequest, token: str, public_id: str) -> Answer:
+    visitor = visitors.of(request)
+    if visitor.is_robot:
+        return neutral()
+    if public_id:
+        link = sharing.named(public_id)
+        ordinal = doors.ordinal_of(request, link) if link else None
+        is_open = link is not None and ordinal is not None
+    else:
+        link, ordinal = _link_of(token, visitor, ()), None
+        is_open = link is not None and not link.passphrase and link.most_views is None
+    # A copy never changes, so there is nothing to wait for.
+    if link is None or not is_open or link.is_frozen:
         return nothing()
-    audience, viewer = Audience(link.pk, token), viewers.holder_of(link.pk)
-    return await live_pages.answer_for_run(request, link.run, audience, viewer)
+    base = doors.address(link) if public_id else f"/s/{token}/"
+    return link, Door(link.pk, base, ordinal)
 
 
 @login_not_required
@@ -87,12 +236,119 @@ def nowhere(request: HttpRequest) -> HttpResponse:
     return nothing()
 
 
-timeline = opened("timeline", run_pages.timeline_page, run_pages.HEAVY)
-cost = opened("cost", run_pages.cost_page, run_pages.HEAVY)
-result = opened("result", run_pages.result_page, ("logs",))
-logs = opened("logs", run_pages.logs_page, ("output",))
-text = opened("text", run_pages.text_download, ("logs",))
-log = opened("log", run_pages.log_download, ("output",))
-metadata = opened("metadata", run_pages.metadata_download, run_pages.HEAVY)
-step = opened("step", step_pages.page, run_pages.HEAVY)
-step_payload = opened("step-payload", step_pages.payload_download, run_pages.HEAVY)
+# Pages -------------------------------------------------------------------------------------------
+
+
+def timeline_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
+    """Query: `after` or `at`, a position: the steps from there on."""
+    after = _number(request.GET.get("after"))
+    if after is None:
+        after = max((_number(request.GET.get("at")) or 1) - 1, 0)
+    context = shared_pages.frame(source, door, "timeline")
+    context |= shared_pages.steps(source, after)
+    if _is_part(request) and "after" in request.GET:
+        return _varied(render(request, "shared/_parts.html#window", context))
+    return _varied(_page(request, context))
+
+
+def cost_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
+    after = _number(request.GET.get("after")) or 0
+    return _tab(request, source, door, "cost", shared_pages.cost(source, after))
+
+
+def result_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
+    as_text = request.GET.get("as") == "text"
+    return _tab(request, source, door, "result", shared_pages.result(source, as_text))
+
+
+def logs_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
+    return _tab(request, source, door, "logs", shared_pages.logs(source))
+
+
+def step_page(request: HttpRequest, source: Source, door: Door, position: int) -> HttpResponse:
+    found = shared_pages.step(source, position) if position <= MOST else None
+    if found is None:
+        raise Http404
+    if _is_part(request):
+        return _varied(render(request, "shared/_parts.html#opened", found | {"door": door}))
+    context = shared_pages.frame(source, door, "") | found
+    return _varied(render(request, "shared/step.html", context))
+
+
+def _tab(
+    request: HttpRequest, source: Source, door: Door, tab: str, context: dict[str, Any]
+) -> HttpResponse:
+    if not shared_pages.has_tab(source, tab):
+        raise Http404
+    return _page(request, shared_pages.frame(source, door, tab) | context)
+
+
+def _page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    link: ShareLink = request.share_link  # type: ignore[attr-defined]
+    more = {"version": _version(link), "expires_at": link.expires_at}
+    return render(request, "shared/page.html", context | more)
+
+
+def _version(link: ShareLink) -> int | None:
+    """What the page's stream starts from; None if the page is all that there will be."""
+    return None if link.is_frozen or shared_stream.is_over(link.run) else link.run.version
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+# Downloads: what the pages show, whole ------------------------------------------------------------
+
+
+def text_file(request: HttpRequest, source: Source, door: Door, name: str) -> HttpResponse:
+    if name == "output":
+        return _file(source.output(), "shared-output.md")
+    run = source.run()
+    texts = {"prompt": run.prompt, "guidance": run.guidance, "summary": run.summary}
+    return _file(texts.get(name), f"shared-{name}.txt")
+
+
+def log_file(request: HttpRequest, source: Source, door: Door, number: int) -> HttpResponse:
+    texts = {log.number: log.text for log in source.logs()}
+    return _file(texts.get(number), f"shared-log-{number}.txt")
+
+
+def metadata_file(request: HttpRequest, source: Source, door: Door, position: int) -> HttpResponse:
+    found = source.entries(position - 1, 1) if 0 < position <= MOST else []
+    told = found[0].metadata if found and found[0].position == position else None
+    return _file(told, f"shared-entry-{position}.json", downloads.JSON)
+
+
+def step_file(
+    request: HttpRequest, source: Source, door: Door, position: int, part: str
+) -> HttpResponse:
+    found = source.step(position) if position <= MOST else None
+    if found is None:
+        raise Http404
+    texts = {"input": found.tool_input, "output": found.tool_output, "content": found.content}
+    suffix, kind = ("txt", downloads.TEXT) if part == "content" else ("json", downloads.JSON)
+    return _file(texts.get(part), f"shared-step-{position}-{part}.{suffix}", kind)
+
+
+def _file(text: str | None, name: str, kind: str = downloads.TEXT) -> HttpResponse:
+    if text is None:
+        raise Http404
+    return downloads.sealed(text, name, kind)
+
+
+HEAVY = ("output", "logs")
+timeline = opened("timeline", timeline_page, HEAVY)
+cost = opened("cost", cost_page, HEAVY)
+result = opened("result", result_page, ("logs",))
+logs = opened("logs", logs_page, ("output",))
+text = opened("text", text_file, ("logs",))
+log = opened("log", log_file, ("output",))
+metadata = opened("metadata", metadata_file, HEAVY)
+step = opened("step", step_page, HEAVY)
+step_payload = opened("step-payload", step_file, HEAVY)

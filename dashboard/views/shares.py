@@ -1,9 +1,8 @@
-"""Staff's side of sharing: make a link to a run, list all links, revoke one."""
+"""Staff's side of sharing: make a link to a run, list all links, see who looked, revoke one, and
+close them all."""
 
-import datetime as dt
-from typing import Any, ClassVar
+from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -14,12 +13,16 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from dashboard import sharing
+from dashboard import door, shared_pages, sharing
 from dashboard.access import needs
+from dashboard.disclosure import rules as ruling
+from dashboard.disclosure.sources import FromRecord
 from dashboard.models import ShareLink
+from dashboard.share_form import KINDS, PARTS, ShareForm, with_picked
 from runs.models import Run
 
 PAGE = 100  # links a page of the list
+VIEWS_SHOWN = 200
 STATES = ((None, "All"), ("live", "Live"), ("ended", "Ended"))
 
 may_share = needs(
@@ -32,60 +35,79 @@ may_revoke = needs(
 )
 
 
-class ShareForm(forms.Form):
-    OFFERED: ClassVar = (1, 3, ShareLink.DEFAULT_DAYS, 14, ShareLink.LONGEST_DAYS)
-
-    purpose = forms.CharField(
-        max_length=200,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        error_messages={"required": "Say why this run is shared."},
-    )
-    days = forms.IntegerField(
-        min_value=1,
-        max_value=ShareLink.LONGEST_DAYS,
-        initial=ShareLink.DEFAULT_DAYS,
-        widget=forms.Select,
-        error_messages={
-            "max_value": "A link lives for %(limit_value)s days at most.",
-            "min_value": "A link lives for %(limit_value)s day at least.",
-        },
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        today = timezone.localtime()
-        self.fields["days"].widget.choices = [
-            (days, _lifetime(days, today + dt.timedelta(days=days))) for days in self.OFFERED
-        ]
-        for name in self.errors if self.is_bound else ():
-            attributes = {"aria-invalid": "true", "aria-describedby": f"{name}-error"}
-            self.fields[name].widget.attrs |= attributes
-
-
-def _lifetime(days: int, end: dt.datetime) -> str:
-    return f"{days} {'day' if days == 1 else 'days'}, until {end:%A} {end.day} {end:%B, %H:%M %Z}"
+may_see_views = needs(
+    "dashboard.view_shareview", "Your role does not include seeing who opened a link."
+)
+may_close = needs(
+    "dashboard.change_sharingswitch",
+    "Only an administrator closes or opens all shared links at once.",
+)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @may_share
 def share_run(request: HttpRequest, run_id: str) -> HttpResponse:
-    run = get_object_or_404(Run.objects.only("run_id", "prompt", "status"), run_id=run_id)
-    form = ShareForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        return _made(request, run, **form.cleaned_data)
+    """GET and `preview` show the form with what the recipient would see; POST makes the link."""
+    run = get_object_or_404(Run.objects.select_related("poll"), run_id=run_id)
+    data = with_picked(request.POST) if request.method == "POST" else None
+    form = ShareForm(data)
+    previews = data is not None and "preview" in data
+    if data is not None and form.is_valid() and not previews:
+        return _made(request, run, form)
+    has_errors = data is not None and bool(form.errors) and not previews
     links = ShareLink.objects.filter(run=run).for_lists().with_views().order_by("-id")
-    context = {"run": run, "form": form, **_window(links, request.GET.get("after", ""))}
-    return render(request, "shares/share.html", context, status=400 if form.errors else 200)
+    context = {"run": run, "form": form, "parts": PARTS, "switch": sharing.switch()}
+    context |= _window(links, request.GET.get("after", ""))
+    context["preview"] = _preview(run, form, data.get("preview", "") if data else "")
+    return render(request, "shares/share.html", context, status=400 if has_errors else 200)
 
 
-def _made(request: HttpRequest, run: Run, purpose: str, days: int) -> HttpResponse:
+def _preview(run: Run, form: ShareForm, after: str) -> dict[str, Any]:
+    source = FromRecord(run, form.terms)
+    at = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
+    return shared_pages.preview(source, door.PREVIEW, at)
+
+
+def _made(request: HttpRequest, run: Run, form: ShareForm) -> HttpResponse:
     """The one page that ever shows the token: an answer to the POST, and no redirect, since what
     a redirect leads to would have to be told the token through a cookie or a session row."""
     assert isinstance(request.user, User)
-    link, token = sharing.create(run, request.user, purpose, days)
+    told = form.cleaned_data
+    link, token = sharing.create(
+        run,
+        request.user,
+        told["purpose"],
+        told["days"],
+        recipient=told["recipient"],
+        passphrase=told["passphrase"],
+        most_views=told["most_views"],
+        shows=form.terms.shows,
+        rules=form.terms.rules,
+        is_frozen=told["is_frozen"],
+    )
     context = {"run": run, "link": link, "address": sharing.full_url(token, request)}
-    return render(request, "shares/made.html", context, status=201)
+    return render(request, "shares/made.html", context | _chosen(link), status=201)
+
+
+def _chosen(link: ShareLink) -> dict[str, Any]:
+    """In words what the link shows and what is taken out of it."""
+    terms = ruling.terms(link.shows, link.rules)
+    kinds = dict(KINDS)
+    steps = [
+        f"{first}" if first == last else f"{first}–{'' if last == ruling.LAST_STEP else last}"
+        for first, last in terms.rules.steps
+    ]
+    return {
+        "shown_parts": [label for part, label, _ in PARTS if part in terms],
+        "redacted": {
+            "Steps": ", ".join(steps),
+            "Fields": ", ".join(terms.rules.fields),
+            "Words": " · ".join(terms.rules.words),
+            "Kinds": ", ".join(kinds[kind] for kind in terms.rules.kinds),
+        },
+        "has_rules": bool(terms.rules),
+    }
 
 
 @require_safe
@@ -101,7 +123,7 @@ def share_links(request: HttpRequest) -> HttpResponse:
         links = links.ended(timezone.now())
     else:
         state = None
-    context = {"run_id": run_id, "state": state, "states": STATES}
+    context = {"run_id": run_id, "state": state, "states": STATES, "switch": sharing.switch()}
     context |= _window(links, request.GET.get("after", ""))
     return render(request, "shares/list.html", context)
 
@@ -120,6 +142,57 @@ def _window(links: QuerySet[ShareLink], after: str) -> dict[str, Any]:
         "is_first": is_first,
         "total": len(rows) if is_first and not has_older else links.count(),
     }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@may_see_views
+def share_link(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a link shows, and who opened it. POST changes the maximum of views (`most_views`)."""
+    link = get_object_or_404(ShareLink.objects.for_lists().with_views(), pk=pk)
+    if request.method == "POST":
+        return _limit(request, pk)
+    views = link.views.all()
+    people = list(views.filter(is_robot=False)[: VIEWS_SHOWN + 1])
+    robots = views.filter(is_robot=True)
+    link.standing = link.state(timezone.now())  # type: ignore[attr-defined]
+    context = {
+        "link": link,
+        "views": people[:VIEWS_SHOWN],
+        "has_more": len(people) > VIEWS_SHOWN,
+        "robots": list(robots[:20]),
+        "robot_count": robots.count(),
+        "switch": sharing.switch(),
+    }
+    return render(request, "shares/link.html", context | _chosen(link))
+
+
+@may_revoke
+def _limit(request: HttpRequest, pk: int) -> HttpResponse:
+    told = request.POST.get("most_views", "").strip()
+    link = get_object_or_404(ShareLink, pk=pk)
+    if told and not (told.isascii() and told.isdigit() and 1 <= int(told[:9]) <= link.MOST_VIEWS):
+        messages.error(request, f"A link opens from 1 to {link.MOST_VIEWS:,} times.")
+    else:
+        sharing.limit_views(link, int(told) if told else None)
+        messages.success(request, "The number of views is changed.")
+    return HttpResponseRedirect(reverse("share-link", args=[pk]))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@may_close
+def sharing_switch(request: HttpRequest) -> HttpResponse:
+    """GET asks, POST does it: `closed=yes` closes every shared link, `closed=no` opens them."""
+    assert isinstance(request.user, User)
+    if request.method == "POST" and request.POST.get("closed") in ("yes", "no"):
+        is_closed = request.POST["closed"] == "yes"
+        sharing.turn_switch(is_closed, request.user)
+        word = "No shared link opens now." if is_closed else "Shared links open again."
+        messages.success(request, word)
+        return HttpResponseRedirect(reverse("share-links"))
+    live = ShareLink.objects.live(timezone.now()).count()
+    return render(request, "shares/switch.html", {"switch": sharing.switch(), "live": live})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,11 +1,13 @@
 """Links to test with: a run that has something on each shared page, and the token of a link."""
 
 import datetime as dt
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 
 from dashboard import sharing
+from dashboard.disclosure.rules import EVERYTHING
 from dashboard.models import ShareLink
 from runs.models import Run
 from tests.conftest import account
@@ -24,9 +26,9 @@ def full_run(status: str = "completed", **fields: object) -> Run:
     return run
 
 
-def share(run: Run, by: User, days: int = 7) -> str:
-    """The token of a new link."""
-    return sharing.create(run, by, PURPOSE, days)[1]
+def share(run: Run, by: User, days: int = 7, **chosen: Any) -> str:
+    """The token of a new link, which shows everything unless told otherwise."""
+    return sharing.create(run, by, PURPOSE, days, **({"shows": EVERYTHING} | chosen))[1]
 
 
 def only_link() -> ShareLink:

@@ -1,0 +1,168 @@
+"""The stream of a recipient's page. What goes down it comes from the link's own source, through
+the same serializer and the same templates as the page itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+
+from dashboard import shared_pages, sharing
+from dashboard.disclosure import rules
+from dashboard.disclosure.sources import FromRecord
+from dashboard.door import Door
+from dashboard.live import relay, sight, sse
+from dashboard.live.hub import Full, Hub, hub
+from dashboard.live.renderings import Key, Made, Rendering
+from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, Parts, differing
+from dashboard.live.streams import Stream
+from dashboard.live.viewers import Viewer
+from dashboard.models import ShareLink
+from runs import poller
+from runs.models import Run
+
+HEAVY = {"output": "result", "logs": "logs"}  # columns of megabytes, and the tabs that show them
+TABS = ("timeline", "cost", "result", "logs")
+LARGEST = 2**63 - 1
+
+VERSION_HEADER, STATE_HEADER = "Runsheet-Version", "Runsheet-State"
+
+
+def is_over(run: Run) -> bool:
+    return sight.is_over(run)
+
+
+async def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBase:
+    """A stream, or one answer with the same pieces to who polls because none gets through."""
+    tab = request.GET.get("tab", "timeline")
+    given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
+    is_number = given.isascii() and given.isdecimal() and len(given) < 20
+    if tab not in TABS or not is_number or int(given) > LARGEST:
+        return HttpResponseBadRequest(
+            "since must be a whole number and tab a tab.", content_type="text/plain; charset=utf-8"
+        )
+    since = int(given) if int(given) <= link.run.version else 0
+    await sync_to_async(poller.attend)(link.run)
+    if sse.CONTENT_TYPE not in request.headers.get("Accept", ""):
+        return await sync_to_async(_once)(link, since, tab, door)
+    stream = SharedStream(hub(), link, since, tab, door)
+    try:
+        stream.hub.check_room(stream.viewer)
+    except Full as error:
+        return HttpResponse(
+            str(error),
+            status=503,
+            headers={"Retry-After": "30"},
+            content_type="text/plain; charset=utf-8",
+        )
+    return relay.respond(request, stream)
+
+
+class SharedStream(Stream):
+    __slots__ = ("door", "number", "parts", "run", "sent", "tab")
+
+    is_page = True
+
+    def __init__(self, hub: Hub, link: ShareLink, since: int, tab: str, door: Door) -> None:
+        viewer = Viewer(link_pk=link.pk, ordinal=door.ordinal)
+        super().__init__(hub, viewer, {link.run.pk: link.run.version})
+        self.run, self.sent, self.tab, self.door = link.run.pk, since, tab, door
+        self.parts: Parts = ()
+        self.number = 0
+
+    def is_finished(self) -> bool:
+        topic = self.hub.topics[self.run]
+        return topic.is_over and topic.version <= self.sent and topic.is_numbered
+
+    async def news(self) -> bytes:
+        topic = self.hub.topics[self.run]
+        if topic.version <= self.sent and self.number == topic.number:
+            return b""
+        self.number = topic.number
+        # Two views of one link share what they see, so their number is no part of the key.
+        key = (
+            *("shared", self.run, topic.version, topic.number, self.sent, self.parts, self.tab),
+            *(self.door.link_pk, self.door.base),
+        )
+        rendering = await self.hub.renderings.get(key, self.render)
+        if rendering is None:
+            self.end_reason = self.end_reason or "withdrawn"
+            return b""
+        self.hub.trust(self.run, topic.version, rendering.version)
+        self.sent, self.parts = rendering.version, rendering.parts
+        return rendering.frame
+
+    async def render(self, keys: Sequence[Key]) -> Made:
+        return await self.hub.in_thread(_rendered, keys[0])
+
+
+def _rendered(key: Key) -> Made:
+    _, _, target, _, since, have, tab, link_pk, base = key
+    made = _pieces(link_pk, base, tab, since, have)
+    if made is None:
+        return {}
+    version, html, parts, catch_up = made
+    frame = sse.event("change", html, version) if html or version > since else b""
+    if catch_up:
+        frame += sse.event("catch-up", msgspec.json.encode(catch_up).decode())
+    return {key: Rendering(version, frame, parts, is_lasting=version >= target)}
+
+
+def _pieces(
+    link_pk: int, base: str, tab: str, since: int, have: Parts
+) -> tuple[int, str, Parts, CatchUp | None] | None:
+    """What a page at version `since` lacks; None if the link does not open any more."""
+    unread = [column for column, of_tab in HEAVY.items() if of_tab != tab]
+    link = sharing.by_key(link_pk, unread)
+    if link is None:
+        return None
+    source = FromRecord(link.run, rules.terms(link.shows, link.rules))
+    door = Door(link_pk, base, None)
+    html, parts = differing(_parts(source, door, tab), have)
+    if tab != "timeline":
+        return link.run.version, html, parts, None
+    steps, catch_up = _steps(source, door, since)
+    return link.run.version, html + steps, parts, catch_up
+
+
+def _parts(source: FromRecord, door: Door, tab: str) -> Iterator[Part]:
+    frame = shared_pages.frame(source, door, tab) | {"oob": True}
+    yield Part("head", _piece("head", frame))
+    yield Part("tabs", _piece("tabs", frame))
+    match tab:
+        case "timeline":
+            yield Part("summary", _piece("summary", frame))
+        case "cost":
+            yield Part("cost", _piece("cost", frame | shared_pages.cost(source)))
+        case "result":
+            yield Part("result", _piece("result", frame | shared_pages.result(source)))
+        case "logs":
+            yield Part("logs", _piece("logs", frame | shared_pages.logs(source)))
+
+
+def _piece(name: str, context: dict[str, Any]) -> str:
+    return render_to_string(f"shared/_parts.html#{name}", context)
+
+
+def _steps(source: FromRecord, door: Door, since: int) -> tuple[str, CatchUp | None]:
+    changed = source.changed_since(since, MOST_STEPS + 1)
+    sent = shared_pages.items(changed[:MOST_STEPS], source)
+    context = {"lines": sent, "door": door}
+    if not sent:
+        return "", None
+    html = f'<ol hx-swap-oob="beforeend:#steps">{_piece("window", context)}</ol>'
+    if len(changed) <= MOST_STEPS:
+        return html, None
+    return html, CatchUp(up_to=sent[-1].position, last=source.run().step_count or 0)
+
+
+def _once(link: ShareLink, since: int, tab: str, door: Door) -> HttpResponse:
+    made = _pieces(link.pk, door.base, tab, since, ())
+    version, html, _, catch_up = made or (since, "", (), None)
+    state = {"over": sight.is_over(link.run), "catch_up": catch_up}
+    headers = {VERSION_HEADER: str(version), STATE_HEADER: msgspec.json.encode(state).decode()}
+    return HttpResponse(html, headers={"Cache-Control": "no-store"} | headers)
