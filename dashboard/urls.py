@@ -10,7 +10,13 @@ from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, log, logs, metadata, raw, result, text, timeline
 from dashboard.views.runs import runs
-from dashboard.views.shares import revoke_link, share_links, share_run
+from dashboard.views.shares import (
+    revoke_link,
+    share_link,
+    share_links,
+    share_run,
+    sharing_switch,
+)
 from dashboard.views.steps import step, step_payload
 
 register_converter(RunIdConverter, "run_id")
@@ -36,22 +42,32 @@ urlpatterns = [
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("share-links/", share_links, name="share-links"),
+    path("share-links/switch/", sharing_switch, name="sharing-switch"),
+    path("share-links/<int:pk>/", share_link, name="share-link"),
     path("share-links/<int:pk>/revoke/", revoke_link, name="revoke-link"),
+    path("s/-/<str:public_id>/", shared.front, name="shared-front"),
     path("s/<str:token>/", shared.timeline, name="shared-run"),
     path("s/<str:token>", shared.timeline),  # mail programs drop a slash at the end
-    path("s/<str:token>/cost/", shared.cost, name="shared-cost"),
-    path("s/<str:token>/cost/<int:position>/metadata/", shared.metadata, name="shared-metadata"),
-    path("s/<str:token>/result/", shared.result, name="shared-result"),
-    path("s/<str:token>/logs/", shared.logs, name="shared-logs"),
-    path("s/<str:token>/logs/<int:number>/", shared.log, name="shared-log"),
-    path("s/<str:token>/text/<slug:name>/", shared.text, name="shared-text"),
-    path("s/<str:token>/steps/<int:position>/", shared.step, name="shared-step"),
-    path(
-        "s/<str:token>/steps/<int:position>/<slug:part>/",
-        shared.step_payload,
-        name="shared-step-payload",
+    # By the token, and by the cookie that a browser is given for it.
+    *(
+        path(f"s/{by}/{tail}", view, name=name)
+        for by in ("-/<str:public_id>", "<str:token>")
+        for tail, view, name in (
+            ("cost/", shared.cost, "shared-cost"),
+            ("cost/<int:position>/metadata/", shared.metadata, "shared-metadata"),
+            ("result/", shared.result, "shared-result"),
+            ("logs/", shared.logs, "shared-logs"),
+            ("logs/<int:number>/", shared.log, "shared-log"),
+            ("text/<slug:name>/", shared.text, "shared-text"),
+            ("steps/<int:position>/", shared.step, "shared-step"),
+            (
+                "steps/<int:position>/<slug:part>/",
+                shared.step_payload,
+                "shared-step-payload",
+            ),
+            ("live/", shared.live, "shared-live"),
+        )
     ),
-    path("s/<str:token>/live/", shared.live, name="shared-live"),
     # Whatever else is asked of a link gets the very answer that a wrong token gets.
     re_path(r"^s/", shared.nowhere),
     path("healthz", healthz, name="healthz"),
