@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv with exactly the packages of requirements/$1.txt ("run" or "test"), if it is not so.
-# Usable from any folder, on any POSIX shell, any number of times at once.
+# Usable from any folder, on any POSIX shell, any number of times at once. (The second argument is
+# its own business: the interpreter that it chose before it took the lock.)
 set -eu
 cd "$(dirname "$0")/.."
 kind=$1
@@ -89,7 +90,6 @@ is_done() {
 }
 
 make_venv() {
-    find_python || return 1
     if [ -e .venv ] || [ -h .venv ]; then
         say "making .venv anew: its Python does not run"
         rm -rf .venv
@@ -114,7 +114,7 @@ END { if (terminal) printf "\r\033[K"; exit failed }
 
 install() {
     rm -f ".venv/$kind.txt"
-    total=$(grep -c '==' "$lock")
+    total=$(grep -c '==' "$lock" || true)
     terminal=0
     [ ! -t 2 ] || terminal=1
     say "installing the $total packages of $lock"
@@ -129,28 +129,22 @@ install() {
     cp "$lock" ".venv/$kind.txt"
 }
 
-# One at a time: whoever makes the folder goes on, until its process is gone.
-alone() {
-    mkdir -p .cache
-    anonymous=0
-    until mkdir .cache/install.lock 2>/dev/null; do
-        holder=$(cat .cache/install.lock/pid 2>/dev/null || true)
-        [ -n "$holder" ] || anonymous=$((anonymous + 1))
-        if [ "$anonymous" -gt 50 ] || { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; }; then
-            rm -rf .cache/install.lock
-        else
-            sleep 0.2
-        fi
-    done
-    trap 'rm -rf .cache/install.lock' EXIT
-    trap 'exit 130' INT TERM HUP
-    echo $$ >.cache/install.lock/pid
-}
+is_done && exit 0
 
-is_done || {
-    alone
-    if ! is_done; then
-        venv_works || make_venv
-        install
-    fi
-}
+# One at a time. The kernel holds the lock for the shell that Python turns into, and frees it when
+# that one is gone, however it went.
+take_lock='
+import fcntl, os, sys
+lock = os.open(".cache/install.lock", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.set_inheritable(lock, True)
+os.execvp("sh", ["sh", "requirements/install.sh", *sys.argv[1:]])
+'
+python=${2:-}
+if [ -z "$python" ]; then
+    if venv_works; then python=$venv_python; else find_python; fi
+    mkdir -p .cache
+    exec "$python" -c "$take_lock" "$kind" "$python"
+fi
+venv_works || make_venv
+install
