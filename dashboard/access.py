@@ -7,6 +7,8 @@ from typing import Concatenate
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
+from dashboard.accounts import factors
+
 
 def needs[**P](
     permission: str, sentence: str
@@ -14,7 +16,8 @@ def needs[**P](
     [Callable[Concatenate[HttpRequest, P], HttpResponse]],
     Callable[Concatenate[HttpRequest, P], HttpResponse],
 ]:
-    """Answers 403 with `sentence` to anybody signed in without `permission` ("app.verb_model")."""
+    """Answers 403 with `sentence` to anybody signed in without `permission` ("app.verb_model"),
+    and leads to a second factor whoever lacks one that the permission asks for."""
 
     def decorate(
         view: Callable[Concatenate[HttpRequest, P], HttpResponse],
@@ -23,7 +26,8 @@ def needs[**P](
         def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.has_perm(permission):
                 raise PermissionDenied(sentence)
-            return view(request, *args, **kwargs)
+            detour = factors.lead(request, factors.reason_to_use(permission))
+            return detour or view(request, *args, **kwargs)
 
         return checked
 

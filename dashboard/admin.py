@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from dashboard import sharing
+from dashboard.accounts.actions import AccountActions
 from dashboard.models import ShareLink, ShareView
 from runs.admin.base import RUN_REST, RecordAdmin
 from runs.admin.shown import lines, section, shown
@@ -111,7 +112,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class AccountAdmin(AnyUserAdmin):
+class AccountAdmin(AccountActions, AnyUserAdmin):
     """Only a superuser touches a superuser, or makes one: the role "admin" is no way to it."""
 
     show_full_result_count = False

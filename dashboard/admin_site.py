@@ -19,6 +19,17 @@ class RunsheetAdminSite(AdminSite):
     index_title = "The record, links and accounts"
     enable_nav_sidebar = False  # the lists of the record need its width
 
+    # Tables of allauth: secrets, and facts of which a change by hand would be an attack. What an
+    # administrator does about them are actions on the account.
+    HIDDEN = frozenset({"account", "mfa", "socialaccount", "usersessions"})
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        models: list[Any] = (
+            [model_or_iterable] if isinstance(model_or_iterable, type) else [*model_or_iterable]
+        )
+        shown = [model for model in models if model._meta.app_label not in self.HIDDEN]
+        super().register(shown, admin_class, **options)
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Whoever has the role "admin" enters without a second switch to be set."""
         return super().has_permission(request) or request.user.has_perm("auth.change_user")

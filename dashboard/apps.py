@@ -8,8 +8,10 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         from dashboard import logs
+        from dashboard.accounts import sessions
 
         logs.install()
+        sessions.listen()
 
 
 class SiteAdminConfig(django_admin.AdminConfig):

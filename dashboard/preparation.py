@@ -21,6 +21,7 @@ def prepare() -> str:
     """
     try:
         call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
         sentence = first_account()
     except DatabaseError as error:
         reason = " ".join(str(error).split()) or type(error).__name__

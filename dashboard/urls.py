@@ -3,7 +3,6 @@ from django.urls import include, path, re_path, register_converter
 
 from dashboard.converters import RunIdConverter
 from dashboard.views import shared
-from dashboard.views.accounts import change_email, reset_password
 from dashboard.views.add import add
 from dashboard.views.health import healthz, readyz
 from dashboard.views.live import run_live, runs_live
@@ -72,8 +71,6 @@ urlpatterns = [
     re_path(r"^s/", shared.nowhere),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
-    path("accounts/password/reset/", reset_password, name="account_reset_password"),
-    path("accounts/email/", change_email, name="account_email"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("dashboard.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,65 @@
+"""How long a session lives: until nobody has used it for a while, and never beyond a last day.
+
+Both ends are kept in the session row's own date, which pages and open streams ask alike.
+"""
+
+import time
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest
+
+STARTED, SEEN = "signed_in_at", "seen_at"  # seconds since 1970
+# What a page asks for by itself shows no person: it keeps no session alive.
+UNATTENDED = {"run-live", "runs-live"}
+
+
+def listen() -> None:
+    user_logged_in.connect(begin, dispatch_uid="dashboard.accounts.sessions")
+
+
+def begin(request: HttpRequest | None, **_: Any) -> None:
+    """Django has given the session a new key by now."""
+    if request is not None:
+        request.session[STARTED] = int(time.time())
+        _live_on(request.session, int(time.time()))
+
+
+def is_over(request: HttpRequest) -> bool:
+    """Whether its last day has come, however busy it is."""
+    return _last_moment(request.session) <= time.time()
+
+
+def keep_alive(request: HttpRequest) -> None:
+    """Note that a person was here; at most every few minutes, since each note is a write."""
+    now = int(time.time())
+    seen = request.session.get(SEEN, 0)
+    match = request.resolver_match
+    is_unattended = match is not None and match.url_name in UNATTENDED
+    if is_unattended or now - seen < min(300, settings.SESSION_COOKIE_AGE // 10):
+        return
+    request.session.setdefault(STARTED, now)  # a session from before an update of the product
+    _live_on(request.session, now)
+    UserSession.objects.create_from_request(request)
+
+
+def end_all_of(user: Any, but: str | None = None) -> int:
+    """End every session of `user` except the one with the key `but`; how many they were."""
+    keys = set(UserSession.objects.filter(user=user).values_list("session_key", flat=True))
+    keys.discard(but or "")
+    UserSession.objects.filter(session_key__in=keys).delete()
+    return Session.objects.filter(session_key__in=keys).delete()[0]
+
+
+def _live_on(session: SessionBase, now: int) -> None:
+    session[SEEN] = now
+    left = int(_last_moment(session)) - now
+    session.set_expiry(max(1, min(settings.SESSION_COOKIE_AGE, left)))
+
+
+def _last_moment(session: SessionBase) -> float:
+    return float(session.get(STARTED, time.time())) + settings.SESSION_LONGEST_SECONDS
