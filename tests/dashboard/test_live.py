@@ -348,7 +348,7 @@ def test_the_stream_of_a_revoked_link_is_cut_and_knows_nothing_of_the_site(
     with EventStream(address) as stream:
         assert stream.status == 200
         change(run, steps=1)
-        stream.until(lambda it: 'id="s1"' in it.html)
+        stream.until(lambda it: bool(it.named("change")) and it.named("change")[-1].id == "2")
         sharing.revoke(link, member)
         assert stream.until(lambda it: it.has_ended, 8) < 6
         assert stream.events[-1].name == "gone"
