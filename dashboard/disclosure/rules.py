@@ -45,7 +45,7 @@ KINDS = {
     "phone": r"(?<![\d.])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]?\d{4}(?!\d)"
     r"|(?<![\d.])\+\d[\d .()-]{6,18}\d",
     "ssn": r"(?<!\d)\d{3}[ -]?\d{2}[ -]?\d{4}(?!\d)",
-    "amount": r"(?:[$€£¥]|\b(?:usd|eur|gbp|chf)) ?-?\d[\d,.']{0,30}"
+    "amount": r"(?:[$€£¥]|\b(?:usd|eur|gbp|chf)) ?-?\d(?:[\d,.']{0,30}\d)?"
     r"(?: ?(?:k|m|bn|thousand|million|billion)\b)?"
     r"|(?<![\d.,])\d[\d,.']{0,30} ?(?:(?:thousand|million|billion) )?"
     r"(?:dollars?|usd|euros?|eur|gbp|chf|€|£)",

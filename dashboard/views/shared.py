@@ -94,7 +94,7 @@ def _by_token(
     if link.passphrase or link.most_views is not None:
         return doors.hand_ticket(request, link)
     if request.method == "GET" and doors.wants_page(request):
-        return _exchanged(request, link, visitor, rest, name)
+        return _exchanged(request, link, visitor, rest)
     return link, Door(link.pk, f"/s/{token}/", None)
 
 
@@ -108,13 +108,13 @@ def _link_of(token: str, visitor: Visitor, without: tuple[str, ...]) -> ShareLin
 
 
 def _exchanged(
-    request: HttpRequest, link: ShareLink, visitor: Visitor, rest: str, name: str
+    request: HttpRequest, link: ShareLink, visitor: Visitor, rest: str = ""
 ) -> HttpResponse:
     """Count the view and let the browser in; nobody is let in past the maximum."""
     ordinal = sharing.count_view(link)
     if ordinal is None:
         return nothing()
-    sharing.record_view(link, name, visitor, is_opening=True)
+    sharing.record_view(link, "link", visitor, is_opening=True)
     return doors.let_in(request, link, ordinal, rest)
 
 
@@ -195,7 +195,7 @@ def front(request: HttpRequest, public_id: str) -> HttpResponse:
             return _asked(link, "Too many tries. Wait a little and try again.", 429)
         if not accepted:
             return _asked(link, "That is not the passphrase.", 403)
-    return _exchanged(request, link, visitor, "", "timeline")
+    return _exchanged(request, link, visitor)
 
 
 @login_not_required
