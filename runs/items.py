@@ -16,7 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import F
 from msgspec import Raw, UnsetType
 
-from runs import columns
+from runs import bulk, columns
 from runs.alignment import Alignment, Item, Stored, align
 from runs.casedev.payloads import EntryPayload, Notes, StepPayload, read_part
 from runs.models import Payload, Revision, Run, Step, UsageEntry
@@ -197,7 +197,7 @@ class _Sync:
         for place, row in moved:
             row.position, row.vanished_at, row.changed_version = place, None, self.version
         fields = ["position", "vanished_at", "changed_version"]
-        self._bulk_update([row for _, row in moved], fields)
+        bulk.update(self.track.model, [row for _, row in moved], fields)
         return bool(outcome.vanished or moved)
 
     def _set(self, pks: list[int], **values: Any) -> None:
@@ -221,7 +221,7 @@ class _Sync:
             touched.append(row)
         Revision.objects.bulk_create(revisions, batch_size=BATCH)
         if touched:
-            self._bulk_update(touched, [*pairs[0][1], "changed_version"])
+            bulk.update(self.track.model, touched, [*pairs[0][1], "changed_version"])
         return bool(touched)
 
     def _settled(self, row: Row, sent: columns.Columns) -> columns.Columns:
@@ -250,14 +250,9 @@ class _Sync:
         return is_gain(old, new)
 
     def _insert(self, sent: dict[int, columns.Columns]) -> bool:
-        rows = [
-            self.track.model(
-                run=self.run, position=place, changed_version=self.version, **sent[place]
-            )
-            for place in sent
-        ]
-        self._manager.bulk_create(rows, batch_size=BATCH)
-        return bool(rows)
+        same = {"run_id": self.run.pk, "changed_version": self.version, "vanished_at": None}
+        bulk.insert(self.track.model, (same | {"position": place} | sent[place] for place in sent))
+        return bool(sent)
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:
         rows = self.rows.filter(vanished_at=None)
@@ -295,13 +290,6 @@ class _Sync:
             replaced_at=self.now,
             body=json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False),
         )
-
-    def _bulk_update(self, rows: list[Row], fields: list[str]) -> None:
-        self._manager.bulk_update(rows, fields, batch_size=BATCH)
-
-    @property
-    def _manager(self) -> Any:
-        return self.track.model._default_manager
 
 
 def _digests(raws: list[Raw]) -> bytes:

@@ -406,11 +406,9 @@ def test_of_three_thousand_steps_only_the_changed_one_is_read_and_written(run: R
     many[1234]["content"] = "changed"
     with CaptureQueriesContext(connection) as queries:
         take(run, details(many))
-    written = [one["sql"] for one in queries if one["sql"].startswith(("UPDATE", "INSERT"))]
-    of_steps = [sql for sql in written if "runs_step" in sql]
-    assert len(of_steps) == 1
-    pk = run.steps.get(content="changed").pk
-    assert f"IN ({pk})" in of_steps[0]
+    of_steps = [one["sql"] for one in queries if '"runs_step"' in one["sql"]]
+    written = [sql for sql in of_steps if "UPDATE" in sql or "INSERT" in sql]
+    assert [sql[:27] for sql in written] == ['1 times: UPDATE "runs_step"']
     assert run.steps.filter(changed_version=2).count() == 1
     assert len(queries) < 20
 
