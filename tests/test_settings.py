@@ -1,5 +1,6 @@
 """The contract of the environment: what each variable takes, and what it says to a wrong value."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -200,3 +201,19 @@ def test_with_a_key_the_noted_simulator_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "var" / "simulator.url").write_text("http://127.0.0.1:4321")
     shown = settings(tmp_path, "s.CASEDEV_BASE_URL", CASEDEV_API_KEY="sk_case_something")
     assert shown.stdout.strip() == "https://api.case.dev"
+
+
+def test_every_variable_is_in_the_readme_and_kept_from_the_tests() -> None:
+    read = {
+        name
+        for path in (ROOT / "dashboard").rglob("*.py")
+        for name in re.findall(
+            r"environment\.\w+\(\s*\"([A-Z][A-Z_]+)\"", path.read_text(encoding="utf-8")
+        )
+    }
+    assert {"PORT", "DATABASE_URL", "DJANGO_SUPERUSER_PASSWORD"} <= read
+    assert read - set(environment.NAMES) == set()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([A-Z][A-Z_]+)`", readme))
+    told |= {f"DJANGO_SUPERUSER{end}" for end in re.findall(r"`(_[A-Z]+)`", readme)}
+    assert read - told == set()
