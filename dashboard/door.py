@@ -76,7 +76,8 @@ def let_in(request: HttpRequest, link: ShareLink, ordinal: int, rest: str = "") 
     """To the link's pages, as view number `ordinal`."""
     response = HttpResponseRedirect(address(link, rest))
     _set(request, response, _name("share", link), _signed(LETS_IN, link, ordinal), COOKIE_PATH)
-    response.delete_cookie(_name("ask", link), path=address(link), samesite="Lax")
+    if _name("ask", link) in request.COOKIES:
+        response.delete_cookie(_name("ask", link), path=address(link), samesite="Lax")
     return response
 
 
