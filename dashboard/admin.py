@@ -11,9 +11,12 @@ from django.utils import timezone
 
 from dashboard import sharing
 from dashboard.accounts.actions import AccountActions
+from dashboard.audit import admin as audit_admin
 from dashboard.models import ShareLink, ShareView
 from runs.admin.base import RUN_REST, RecordAdmin
 from runs.admin.shown import lines, section, shown
+
+__all__ = ["audit_admin"]
 
 
 class StateFilter(admin.SimpleListFilter):

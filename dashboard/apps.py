@@ -9,9 +9,11 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         from dashboard import logs
         from dashboard.accounts import sessions
+        from dashboard.audit import acts
 
         logs.install()
         sessions.listen()
+        acts.connect()
 
 
 class SiteAdminConfig(django_admin.AdminConfig):

@@ -10,7 +10,10 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Left
 
+from dashboard.audit.models import AuditEntry, AuditHead
 from runs.models import Run
+
+__all__ = ["AuditEntry", "AuditHead", "FrozenCopy", "ShareLink", "ShareView", "SharingSwitch"]
 
 # Whoever makes a link needs it, and whoever loses it takes their links along.
 RIGHT_TO_SHARE = "dashboard.add_sharelink"

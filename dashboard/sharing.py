@@ -20,6 +20,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.audit import acts
+from dashboard.audit.models import Act
 from dashboard.disclosure import rules as ruling
 from dashboard.disclosure import serializer, sources
 from dashboard.disclosure.rules import Part, Rules, Terms
@@ -178,12 +180,23 @@ def accepts(link: ShareLink, passphrase: str) -> bool | None:
 def revoke(link: ShareLink, by: User) -> bool:
     """Close the link from the next request on; False if somebody already had."""
     unrevoked = ShareLink.objects.filter(pk=link.pk, revoked_at=None)
-    return bool(unrevoked.update(revoked_at=timezone.now(), revoked_by=by))
+    with transaction.atomic():
+        if not unrevoked.update(revoked_at=timezone.now(), revoked_by=by):
+            return False
+        acts.link_was_revoked(link, by)
+    return True
 
 
 def limit_views(link: ShareLink, most_views: int | None) -> None:
     """Change the maximum; views beyond it end, those that are open within seconds."""
-    ShareLink.objects.filter(pk=link.pk).update(most_views=most_views)
+    with transaction.atomic():
+        ShareLink.objects.filter(pk=link.pk).update(most_views=most_views)
+        acts.record(
+            Act.SHARE_CHANGED,
+            run=link.run.run_id,
+            link=link.pk,
+            detail=f"opens {'any number of' if most_views is None else most_views} times",
+        )
 
 
 def switch() -> SharingSwitch | None:
@@ -192,10 +205,12 @@ def switch() -> SharingSwitch | None:
 
 
 def turn_switch(is_closed: bool, by: User) -> None:
-    SharingSwitch.objects.update_or_create(
-        pk=1,
-        defaults={"is_closed": is_closed, "changed_at": timezone.now(), "changed_by": by},
-    )
+    with transaction.atomic():
+        turned, _ = SharingSwitch.objects.update_or_create(
+            pk=1,
+            defaults={"is_closed": is_closed, "changed_at": timezone.now(), "changed_by": by},
+        )
+        acts.record(Act.SETTING, page="sharing", detail=str(turned), by=by)
 
 
 # Views -------------------------------------------------------------------------------------------

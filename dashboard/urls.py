@@ -9,6 +9,7 @@ from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, log, logs, metadata, raw, result, text, timeline
 from dashboard.views.runs import runs
+from dashboard.views.seen import seen
 from dashboard.views.shares import (
     revoke_link,
     share_link,
@@ -40,6 +41,7 @@ urlpatterns = [
     ),
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
+    path("runs/<run_id:run_id>/seen/", seen, name="run-seen"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/switch/", sharing_switch, name="sharing-switch"),
     path("share-links/<int:pk>/", share_link, name="share-link"),

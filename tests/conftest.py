@@ -112,6 +112,7 @@ def account(name: str, role: str) -> User:
     if not Group.objects.filter(name=role).exists():
         # A test that commits is followed by a flush, which takes the migration's rows along.
         import_module("dashboard.migrations.0002_roles").make_roles(apps, None)
+        import_module("dashboard.migrations.0006_audit_log").allow(apps, None)
     user = User.objects.create_user(name, f"{name}@firm.example", f"{name} of the tests")
     user.groups.add(Group.objects.get(name=role))
     return user

@@ -53,6 +53,13 @@ def respond(request: HttpRequest, stream: Carried) -> StreamingHttpResponse:
     return StreamingHttpResponse(_nothing(), headers=sse.HEADERS)
 
 
+def withdraw(request: HttpRequest) -> None:
+    """Carry nothing after all: another response takes the place of the one that would have."""
+    handover = getattr(request, "scope", {}).get(KEY)
+    if handover is not None:
+        handover.stream = None
+
+
 async def _nothing() -> AsyncGenerator[bytes]:
     frames: tuple[bytes, ...] = ()
     for frame in frames:

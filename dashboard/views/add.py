@@ -8,6 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from dashboard.access import needs
+from dashboard.audit import acts
+from dashboard.audit.models import Act
 from runs import discovery
 from runs.casedev.errors import CaseDevError, NotFound
 
@@ -50,5 +52,6 @@ def add(request: HttpRequest) -> HttpResponse:
         except CaseDevError as error:
             form.add_error(None, f"Case.dev could not be asked: {error.sentence}")
         else:
+            acts.record(Act.RUN_ADDED, run=run.run_id)
             return HttpResponseRedirect(reverse("run", args=[run.run_id]))
     return render(request, "runs/add.html", {"form": form}, status=422 if form.errors else 200)
