@@ -660,6 +660,97 @@ def test_a_process_holds_no_more_claims_than_it_has_room_for() -> None:
     assert api.poll() == 10
 
 
+# Sudden ends --------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_worker_killed_between_any_two_statements_leaves_a_whole_run(is_first: bool) -> None:
+    """Killed after each number of statements; then the lease runs out and the next one polls."""
+    before = details([step(1), step(2), step(3)], createdAt=NOW.isoformat(), id="run_1")
+    after = details([step(3), step(4)], [], createdAt=NOW.isoformat(), id="run_1", guidance="x")
+    survived = 0
+    for survives in range(60):
+        Run.objects.all().delete()
+        run = due_run(run_id="run_1")
+        if not is_first:
+            Api(before).poll()
+            make_due(run)
+        known = (run_state(run), poll_of(run).last_ok_at)
+        if kill_after(survives, lambda: Api(after).poll()):
+            survived = survives
+            break
+        assert run_state(run) == known[0] or poll_of(run).last_ok_at != known[1]
+        Poll.objects.update(leased_until=timezone.now())  # it runs out
+        Upstream.objects.all().delete()
+        make_due(run)
+        assert Api(after).poll() == 1
+        assert [one.step_id for one in run.steps.filter(vanished_at=None)] == [
+            *("step_003", "step_004")
+        ]
+        assert poll_of(run).leased_until is None
+        run.refresh_from_db()
+        assert (run.guidance, run.entry_count) == ("x", 0)
+        assert run.version == (1 if is_first else 2)
+    assert survived > 10
+
+
+def run_state(run: Run) -> tuple[Any, ...]:
+    return (
+        Run.objects.values_list("version", "step_count", "guidance").get(pk=run.pk),
+        list(run.steps.values_list("position", "step_id", "vanished_at").order_by("pk")),
+        list(Payload.objects.values_list("size", "step_digests")),
+    )
+
+
+def kill_after(statements: int, act: Callable[[], object]) -> bool:
+    """Whether `act` came to its end before so many statements; the rest dies with its thread."""
+    left = statements
+
+    def kill(execute: Any, sql: str, *rest: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        return execute(sql, *rest)
+
+    try:
+        with connection.execute_wrapper(kill):
+            act()
+    except Killed:
+        return False
+    return True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_writers_at_once_meet_no_locked_database(caplog: pytest.LogCaptureFixture) -> None:
+    """Claims, syncs, failures and attention from many threads, for a while."""
+    runs = [due_run() for _ in range(20)]
+    api = Api(lambda run_id: now_details(run_id, guidance=str(time.monotonic())))
+    for run in runs[:5]:
+        api.says[run.run_id] = lambda run_id: reply(b"odd")
+    ends_at = time.monotonic() + 2
+
+    def work() -> None:
+        while time.monotonic() < ends_at:
+            for run in runs:
+                make_due(run)
+                poller.attend(run)
+            api.poll()
+
+    in_threads(4, work)
+    assert "could not be stored" not in caplog.text
+    assert len(api.asked) > len(runs)
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA integrity_check")
+            assert cursor.fetchone() == ("ok",)
+
+
 # Attention ----------------------------------------------------------------------------------------
 
 
