@@ -24,7 +24,7 @@ def is_held_off(visitor: Visitor) -> bool:
     except redis.RedisError as error:
         logger.warning("wrong tokens not counted: %s", type(error).__name__)
         return False
-    return int(wrong or 0) >= AT_MOST  # type: ignore[arg-type]
+    return int(wrong or 0) >= AT_MOST
 
 
 def note_wrong(visitor: Visitor) -> None:

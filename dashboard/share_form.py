@@ -1,6 +1,7 @@
 """The form that makes a link: to whom, how long, what it shows, what is taken out of it."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -87,7 +88,6 @@ class ShareForm(forms.Form):
         required=False,
         choices=(("", "Live: it follows the run"), ("1", "Frozen: a copy as of now")),
         coerce=bool,
-        empty_value=False,
         initial="",
         widget=forms.RadioSelect,
     )
@@ -122,7 +122,7 @@ class ShareForm(forms.Form):
     def clean_words(self) -> tuple[str, ...]:
         return self._ruled(rules.words, "words")
 
-    def _ruled(self, parse: Any, name: str) -> Any:
+    def _ruled[T](self, parse: Callable[[str], T], name: str) -> T:
         try:
             return parse(self.cleaned_data[name])
         except Unfit as error:
@@ -131,7 +131,7 @@ class ShareForm(forms.Form):
     @property
     def terms(self) -> Terms:
         """What was chosen, as far as it is in order: the preview shows that."""
-        told = self.cleaned_data if self.is_bound else {"shows": rules.DEFAULT}
+        told: dict[str, Any] = self.cleaned_data if self.is_bound else {"shows": rules.DEFAULT}
         return Terms(
             rules.complete(told.get("shows") or ()),
             Rules(

@@ -84,7 +84,7 @@ def _made(request: HttpRequest, run: Run, form: ShareForm) -> HttpResponse:
         most_views=told["most_views"],
         shows=form.terms.shows,
         rules=form.terms.rules,
-        is_frozen=told["is_frozen"],
+        is_frozen=bool(told["is_frozen"]),
     )
     context = {"run": run, "link": link, "address": sharing.full_url(token, request)}
     return render(request, "shares/made.html", context | _chosen(link), status=201)
