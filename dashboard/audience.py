@@ -1,7 +1,7 @@
-"""For whom a run's pages are rendered: somebody signed in, or whoever holds one share link.
+"""For whom a run's pages are rendered: somebody signed in. The holder of a share link is given
+pages of their own (`dashboard.shared_pages`), which know no run and reach none of these.
 
-The same templates serve both. They get `audience` in their context and ask it for every address,
-so that a shared page cannot name a way out of its own run.
+Templates get `audience` in their context and ask it for every address.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,8 @@ from runs.models import Run
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """`link_pk` and `token` are both set for the holder of a link, both empty for staff.
-
-    The token comes from the request (only its digest is stored) and stands in nothing but
-    addresses: `key`, which names the audience in caches and logs, is made of the link's row.
-    """
-
-    link_pk: int | None = None
-    token: str = ""
-
-    # Names of pages, and the URL names behind them. A link shows no raw payload.
-    STAFF: ClassVar = {
+    # Names of pages, and the URL names behind them.
+    PAGES: ClassVar = {
         "timeline": "run",
         "cost": "run-cost",
         "result": "run-result",
@@ -38,41 +29,16 @@ class Audience:
         "metadata": "entry-metadata",  # + position of the entry
         "share": "share-run",
     }
-    LINK: ClassVar = {
-        "timeline": "shared-run",
-        "cost": "shared-cost",
-        "result": "shared-result",
-        "logs": "shared-logs",
-        "live": "shared-live",
-        "step": "shared-step",
-        "step-payload": "shared-step-payload",
-        "text": "shared-text",
-        "log": "shared-log",
-        "metadata": "shared-metadata",
-    }
-
-    @property
-    def is_staff(self) -> bool:
-        return self.link_pk is None
-
-    @property
-    def key(self) -> str:
-        """Names the audience in caches of rendered fragments; holds no secret."""
-        return "staff" if self.is_staff else f"link:{self.link_pk}"
-
-    @property
-    def base(self) -> str:
-        """The template around the run's pages."""
-        return "base.html" if self.is_staff else "shared/base.html"
+    is_staff: ClassVar = True
+    key: ClassVar = "staff"  # names the audience in caches of rendered fragments
+    base: ClassVar = "base.html"  # the template around the run's pages
 
     def may_see(self, page: str) -> bool:
-        return page in (self.STAFF if self.is_staff else self.LINK)
+        return page in self.PAGES
 
     def url(self, page: str, run: Run, *parts: str | int) -> str:
-        """The address of `page` of `run`. KeyError: this audience has no such page."""
-        if self.is_staff:
-            return reverse(self.STAFF[page], args=[run.run_id, *parts])
-        return reverse(self.LINK[page], args=[self.token, *parts])
+        """The address of `page` of `run`. KeyError: there is no such page."""
+        return reverse(self.PAGES[page], args=[run.run_id, *parts])
 
 
 STAFF = Audience()

@@ -34,6 +34,7 @@ class Line:
     at: dt.datetime | None
     duration_ms: int | None
     opens: bool
+    is_redacted: bool = False
 
 
 def line(step: StepShown, shows: frozenset[Part]) -> Line:
@@ -41,7 +42,17 @@ def line(step: StepShown, shows: frozenset[Part]) -> Line:
         said = caption(MARK)
         nothing = SafeString("")
         return Line(
-            step.position, step.version, "other", said, nothing, False, False, None, None, False
+            position=step.position,
+            version=step.version,
+            kind="other",
+            caption=said,
+            said=nothing,
+            said_is_cut=False,
+            failed=False,
+            at=None,
+            duration_ms=None,
+            opens=False,
+            is_redacted=True,
         )
     reason = outcomes.failure(step.tool, step.tool_output)
     content = step.content or ""

@@ -89,6 +89,7 @@ def _open_a_tool_call(page: Page) -> None:
 def _share(page: Page) -> str:
     page.get_by_role("link", name="Share", exact=True).click()
     page.get_by_label("Purpose").fill("For the court")
+    page.locator("[name=shows][value=timeline]").check()
     page.get_by_role("button", name="Create link").click()
     return page.locator("#share-address").inner_text()
 

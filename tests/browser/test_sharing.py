@@ -1,5 +1,7 @@
 """A share link in two browsers: who makes it, and who was given it."""
 
+import re
+
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, ConsoleMessage, Request
 
@@ -26,6 +28,8 @@ def test_a_link_is_made_copied_opened_elsewhere_and_revoked(
         page.fill("[name=password]", "mira of the tests")
         page.press("[name=password]", "Enter")
         page.fill("[name=purpose]", "For the court")
+        for part in ("request", "timeline", "cost"):
+            page.check(f"[name=shows][value={part}]")
         page.click("text=Create link")
         page.click("button:text('Copy')")
         page.wait_for_selector("button:text('Copied')")
@@ -37,8 +41,12 @@ def test_a_link_is_made_copied_opened_elsewhere_and_revoked(
             guest.on("request", lambda request: requests.append(request))
             guest.goto(address)
             assert "The matter of Hale" in guest.inner_text("main")
+            # The token is gone from the address, and so from the history.
+            assert re.fullmatch(rf"{site}/s/-/[\w-]+/", guest.url)
             guest.click("nav >> text=Cost")
-            guest.wait_for_url(f"{address}cost/")
+            guest.wait_for_url("**/cost/")
+            guest.go_back()
+            assert "The matter of Hale" in guest.inner_text("main")
             assert not any(request.header_value("referer") for request in requests)
             assert all(request.url.startswith(f"{site}/") for request in requests)
             page.goto(f"{site}/share-links/")
@@ -64,4 +72,61 @@ def test_a_shared_run_is_read_without_javascript(
         page.goto(f"{site}/s/{token}/steps/2/")
         assert "casedev vault list" in page.inner_text("main")
     views = set(ShareView.objects.values_list("page", flat=True))
-    assert views == {"timeline", "cost", "result", "logs", "step"}
+    assert views == {"link", "timeline", "cost", "result", "logs", "step"}
+
+
+def test_what_is_picked_in_the_preview_is_redacted_for_the_recipient(
+    site: SiteServer, browser: Browser, member: User
+) -> None:
+    run = full_run(prompt="The matter of Hale", summary="Hale owes nothing.")
+    complaints: list[str] = []
+    with browser.new_context(viewport={"width": 1280, "height": 1400}) as ours:
+        page = ours.new_page()
+        page.on("console", lambda said: note(complaints, said))
+        page.goto(f"{site}/runs/{run.run_id}/share/")
+        page.fill("[name=login]", "mira")
+        page.fill("[name=password]", "mira of the tests")
+        page.press("[name=password]", "Enter")
+        page.fill("[name=purpose]", "For the court")
+        page.check("[name=shows][value=timeline]")
+        page.evaluate(
+            """() => {
+              const walk = document.createTreeWalker(document.getElementById("preview"), 4);
+              let text;
+              while ((text = walk.nextNode())) {
+                const at = text.data.indexOf("Hale");
+                if (at >= 0) getSelection().setBaseAndExtent(text, at, text, at + 4);
+              }
+            }"""
+        )
+        page.click("#pick-words")
+        page.wait_for_selector("#preview >> text=[redacted] owes nothing.")
+        page.check("#preview [name=step][value='1']")
+        page.click("text=Create link")
+        address = page.inner_text("#share-address")
+        with browser.new_context() as theirs:
+            guest = theirs.new_page()
+            guest.goto(address)
+            assert "[redacted] owes nothing." in guest.inner_text("main")
+            assert guest.inner_text("#s1 .body") == "[redacted]"
+            assert "Hale" not in guest.content()
+    assert complaints == []
+
+
+def test_a_passphrase_is_asked_under_the_link_and_not_again(
+    site: SiteServer, browser: Browser, member: User
+) -> None:
+    token = share(full_run(prompt="The matter of Hale"), member, passphrase="open sesame")
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site}/s/{token}/")
+        assert "Hale" not in page.content()
+        page.fill("[name=passphrase]", "wrong words")
+        page.click("button")
+        assert "That is not the passphrase" in page.inner_text("main")
+        page.fill("[name=passphrase]", "open sesame")
+        page.click("button")
+        assert "The matter of Hale" in page.inner_text("main")
+        page.goto(f"{site}/s/{token}/cost/")
+        assert "This run cost" in page.inner_text("main")
+        assert "sesame" not in page.url
