@@ -46,3 +46,7 @@ class RunsheetAdminSite(AdminSite):
         if not self.has_permission(request):
             raise PermissionDenied("Your account may not open the administration.")
         return HttpResponseRedirect(onward)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The site's page, which ends all other sessions with the old password."""
+        return HttpResponseRedirect(reverse("account_change_password"))

@@ -29,6 +29,22 @@ ASKED = {
     b"range": "HTTP_RANGE",
 }
 
+# Nothing that is served here may act as a page of the site, whatever it holds.
+SECURITY = (
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+
+
+def _transport() -> list[tuple[str, str]]:
+    """As Django's own answers carry it."""
+    seconds = settings.SECURE_HSTS_SECONDS
+    return [("Strict-Transport-Security", f"max-age={seconds}; includeSubDomains")] * bool(seconds)
+
 
 class StaticFiles:
     """Answers what is below STATIC_URL by itself and passes everything else on."""
@@ -59,7 +75,7 @@ class StaticFiles:
         if answer.file is not None:
             with answer.file:
                 body = answer.file.read()  # our own files, at most some 100 kB
-        headers = [*answer.headers, ("X-Content-Type-Options", "nosniff")]
+        headers = [*answer.headers, *SECURITY, *_transport()]
         await send(
             {
                 "type": "http.response.start",

@@ -57,3 +57,11 @@ def test_what_is_not_there_is_the_sites_own_404_or_login(site: str) -> None:
         answer = httpx.get(site + path, trust_env=False)
         assert answer.status_code in (302, 404)
         assert b"execute_from_command_line" not in answer.content
+
+
+def test_static_files_carry_the_security_headers(hashed: str) -> None:
+    answer = httpx.get(hashed, trust_env=False)
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
