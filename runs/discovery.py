@@ -22,6 +22,7 @@ from runs import agents, breaker, columns, notices, poller, schedule
 from runs.casedev.client import Client, client, is_run_id
 from runs.casedev.errors import CaseDevError, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import ListedRun, Notes, RunPage, read, read_part
+from runs.claims import claim, release
 from runs.models import Discovery, Poll, Run
 
 logger = logging.getLogger(__name__)
@@ -250,11 +251,11 @@ def add(pasted: str, case_dev: Client | None = None) -> Run:
         raise
     breaker.note([None], case_dev, _now())
     run = _store_named(run_id)
-    for held in poller.claim(_now(), 1, only=run.pk):
+    for held in claim(_now(), 1, only=run.pk):
         if held.last_ok_at is None:
             poller.store(held, answer)
         else:  # found and polled while we asked: our answer may be the older one
-            poller.release(held)
+            release(held)
     run.refresh_from_db()
     return run
 

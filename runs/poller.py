@@ -8,11 +8,9 @@ doubled can do no harm, and messages that wake us are hints that may be lost or 
 import datetime as dt
 import logging
 import random
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -22,21 +20,15 @@ from django.db import DatabaseError, DataError, IntegrityError, connection, tran
 from django.db.models import F, Q
 
 from runs import breaker, notices, schedule, sync
-from runs.casedev.client import DEADLINE, Answer, Client, client
+from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, NotFound, Unreadable
+from runs.claims import EARLY, Claim, Room, claim, release
 from runs.models import Poll, Run
 
 logger = logging.getLogger(__name__)
 
 BATCH = 48  # runs a claim, and runs held by a process at once
 THREADS = 16  # requests in flight a process
-LEASE = dt.timedelta(seconds=60)  # outlasts the client's deadline and the write after it
-# A request that began later than this after its claim might still run when the lease is over,
-# and meet that of the next claim.
-ASK_WITHIN = LEASE.total_seconds() - DEADLINE
-# A tick comes once a second: what falls due before the middle of the way to the next one goes
-# with this one, or an interval of one second would become two.
-EARLY = dt.timedelta(milliseconds=400)
 
 
 class Outcome(StrEnum):
@@ -57,60 +49,6 @@ class Report(msgspec.Struct, frozen=True):
     def tells_of_upstream(self) -> bool:
         is_ours = self.outcome is Outcome.FAILED and self.error is None
         return not is_ours and self.outcome is not Outcome.LATE
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A leased run. `failures` and the rest are as they were when it was claimed."""
-
-    run: int
-    run_id: str
-    fence: int
-    ask_until: float  # monotonic
-    failures: int
-    sync_failures: int
-    seen_digest: bytes
-    is_terminal: bool
-    is_quarantined: bool
-    last_ok_at: dt.datetime | None
-    last_error_at: dt.datetime | None
-
-
-def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
-    """Lease up to `most` due runs, or the run `only` whether due or not, if nobody holds it."""
-    polls = Poll.objects.due(now + EARLY) if only is None else Poll.objects.free(now, only)
-    ask_until = time.monotonic() + ASK_WITHIN
-    with transaction.atomic():
-        leased = list(
-            polls.select_for_update(skip_locked=True, of=("self",))
-            .select_related("run")
-            .only("run__run_id", "run__status", *_CLAIMED)[:most]
-        )
-        Poll.objects.filter(pk__in=[poll.pk for poll in leased]).update(
-            fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
-        )
-    return [_as_claim(poll, ask_until) for poll in leased]
-
-
-_CLAIMED = (
-    *("fence", "failures", "sync_failures", "seen_digest"),
-    *("quarantined_at", "last_ok_at", "last_error_at"),
-)
-
-
-def _as_claim(poll: Poll, ask_until: float) -> Claim:
-    return Claim(
-        run=poll.pk,
-        run_id=poll.run.run_id,
-        fence=poll.fence + 1,
-        ask_until=ask_until,
-        failures=poll.failures,
-        sync_failures=poll.sync_failures,
-        seen_digest=bytes(poll.seen_digest),
-        is_terminal=poll.run.is_terminal,
-        is_quarantined=poll.quarantined_at is not None,
-        last_ok_at=poll.last_ok_at,
-        last_error_at=poll.last_error_at,
-    )
 
 
 def poll_due(most: int = BATCH, case_dev: Client | None = None) -> int:
@@ -142,31 +80,7 @@ def _poll_due(most: int, case_dev: Client) -> int:
     return len(claims)
 
 
-class _Room:
-    """How many more claims this process may hold, over all tasks that run in it.
-
-    When Case.dev is slow, ticks would otherwise claim ever more runs, which wait here for a
-    thread while another worker could have polled them.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def some(self, most: int) -> Iterator[int]:
-        """As many places as there are, up to `most`, for as long as the block lasts."""
-        with self._lock:
-            taken = min(self._free, most)
-            self._free -= taken
-        try:
-            yield taken
-        finally:
-            with self._lock:
-                self._free += taken
-
-
-_room = _Room(BATCH)
+_room = Room(BATCH)
 
 
 @lru_cache(maxsize=1)
@@ -218,11 +132,6 @@ def poll(held: Claim, case_dev: Client, looked_at: Iterable[int] = ()) -> Report
         return Report(_store(held, answer, is_watched=held.run in looked_at))
     except Unreadable as error:
         return Report(_failed(held, error), error)
-
-
-def release(held: Claim) -> None:
-    """Give a lease back without having asked; the run stays as due as it was."""
-    Poll.objects.filter(pk=held.run, fence=held.fence).update(leased_until=None)
 
 
 def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:

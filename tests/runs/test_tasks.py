@@ -30,12 +30,12 @@ def worker(simulator: SimulatorServer) -> Iterator[None]:
 def test_a_worker_finds_runs_and_polls_them(simulator: SimulatorServer) -> None:
     ids = {simulator.start("nda_review").id for _ in range(3)}
     tasks.discover.delay()
-    until(lambda: Run.objects.count() == 3, 10, "the runs to be found")
+    until(lambda: Run.objects.count() == 3, 30, "the runs to be found")
     assert set(Run.objects.values_list("run_id", flat=True)) == ids
     tasks.poll_due.delay()
-    until(lambda: Run.objects.filter(version__gt=0).count() == 3, 10, "the runs to be polled")
-    until(lambda: not Poll.objects.exclude(leased_until=None).exists(), 5, "the leases to end")
-    assert notices.last_beat() is not None
+    until(lambda: Run.objects.filter(version__gt=0).count() == 3, 30, "the runs to be polled")
+    until(lambda: notices.last_beat() is not None, 10, "the round to end")
+    assert not Poll.objects.exclude(leased_until=None).exists()
 
 
 @pytest.mark.usefixtures("worker")
