@@ -1,4 +1,4 @@
-"""What an authenticator app does: the code of a secret at this moment (RFC 6238, SHA-1, 6 digits)."""
+"""What an authenticator app does: the code of a secret now (RFC 6238, SHA-1, 6 digits)."""
 
 import base64
 import hashlib
