@@ -72,20 +72,21 @@ def web_part(listener: socket.socket, env: Mapping[str, str]) -> Part:
 
 def worker_part(env: Mapping[str, str]) -> Part:
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return Part("worker", [*_celery(), "worker", *alone], env)
+    return Part("worker", [*_celery("dashboard"), "worker", *alone], env)
 
 
 def beat_part(env: Mapping[str, str]) -> Part:
     # Intervals of seconds need no memory of when they last passed.
-    return Part("beat", [*_celery(), "beat", "--scheduler", "celery.beat:Scheduler"], env)
+    command = [*_celery("dashboard.beat"), "beat", "--scheduler", "celery.beat:Scheduler"]
+    return Part("beat", command, env)
 
 
 def manage(*words: str) -> list[str]:
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
 
 
-def _celery() -> list[str]:
-    return [sys.executable, "-m", "celery", "--quiet", "-A", "dashboard"]
+def _celery(app: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--quiet", "-A", app]
 
 
 def listen(host: str) -> socket.socket:
