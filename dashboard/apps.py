@@ -7,11 +7,9 @@ class DashboardConfig(AppConfig):
     verbose_name = "The site"
 
     def ready(self) -> None:
-        from dashboard import logs
         from dashboard.accounts import sessions
         from dashboard.audit import acts
 
-        logs.install()
         sessions.listen()
         acts.connect()
 

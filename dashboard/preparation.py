@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from dashboard import environment, static
+from runs.casedev import pin
 
 # Without letters and digits that look alike. 20 of these 31 are 99 bits.
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -23,6 +24,10 @@ def prepare() -> str:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         sentence = first_account()
+        if why := pin.refusal(
+            settings.CASEDEV_BASE_URL, settings.CASEDEV_API_KEY, settings.CASEDEV_CONFIRM_HOST
+        ):
+            environment.refuse(why)
     except DatabaseError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         setting = "DATABASE_URL" if settings.DATABASE_URL else "RUNSHEET_DATA_DIR"

@@ -1,12 +1,14 @@
 """Settings of Runsheet. Every one that people set comes from the environment; README lists them."""
 
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.utils.csp import CSP
 
-from dashboard import environment, identity_providers
+from dashboard import environment, identity_providers, logs
+from runs.casedev import places
+from runs.secret import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -27,13 +29,10 @@ CASEDEV_IS_SIMULATED = EMBEDDED and not CASEDEV_API_KEY and not CASEDEV_BASE_URL
 SIMULATOR_URL_FILE = DATA_DIR / "simulator.url"
 
 on_this_machine = EMBEDDED and environment.is_loopback(CASEDEV_BASE_URL)
-if CASEDEV_BASE_URL.startswith("http:") and not on_this_machine:
-    environment.refuse(
-        "CASEDEV_BASE_URL must start with https:// (plain http is only for this machine, "
-        "under make run)."
-    )
-if any(character in CASEDEV_BASE_URL for character in "?#@"):
-    environment.refuse("CASEDEV_BASE_URL must be an address without a user, ? or #.")
+if CASEDEV_BASE_URL and (why := places.refusal(CASEDEV_BASE_URL, may_be_this_machine=EMBEDDED)):
+    environment.refuse(f"CASEDEV_BASE_URL {why}")
+# A key that was used with one host is sent to another only after this names it.
+CASEDEV_CONFIRM_HOST = environment.text("CASEDEV_CONFIRM_HOST")
 if CASEDEV_API_KEY and not CASEDEV_API_KEY.startswith("sk_case_") and not on_this_machine:
     environment.refuse("CASEDEV_API_KEY must start with sk_case_.")
 if any(not "!" <= character <= "~" for character in CASEDEV_API_KEY):
@@ -43,6 +42,7 @@ if CASEDEV_IS_SIMULATED:
     CASEDEV_BASE_URL = environment.noted(SIMULATOR_URL_FILE, "http://127.0.0.1:1")
     CASEDEV_API_KEY = "sk_case_for_the_simulator"
 CASEDEV_BASE_URL = CASEDEV_BASE_URL or CASEDEV_OWN_URL
+CASEDEV_API_KEY = Secret(CASEDEV_API_KEY)
 
 # Database, Redis -----------------------------------------------------------------------------
 
@@ -89,6 +89,12 @@ if not SECRET_KEY:
     if not EMBEDDED:
         environment.refuse("SECRET_KEY must be set when DATABASE_URL is (50 random characters).")
     SECRET_KEY = environment.kept_secret(DATA_DIR / "secret_key")
+logs.install(
+    [CASEDEV_API_KEY.reveal(), SECRET_KEY]
+    + [urlsplit(url).password or "" for url in (DATABASE_URL, REDIS_URL)]
+)
+DATABASE_URL = Secret(DATABASE_URL)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "dashboard.reports.Discreet"
 if len(SECRET_KEY) < 32 and not EMBEDDED:
     environment.refuse("SECRET_KEY is too short; take 50 random characters.")
 

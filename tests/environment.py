@@ -18,7 +18,14 @@ from dashboard.processes import tie_to_parent
 from tests import postgresql
 
 NAMES = (
-    *("ALLOWED_HOSTS", "CASEDEV_API_KEY", "CASEDEV_BASE_URL", "DATABASE_URL", "DEBUG"),
+    *(
+        "ALLOWED_HOSTS",
+        "CASEDEV_API_KEY",
+        "CASEDEV_BASE_URL",
+        "CASEDEV_CONFIRM_HOST",
+        "DATABASE_URL",
+        "DEBUG",
+    ),
     *("DJANGO_SETTINGS_MODULE", "DJANGO_SUPERUSER_EMAIL", "DJANGO_SUPERUSER_PASSWORD"),
     *("DJANGO_SUPERUSER_USERNAME", "PORT", "PUBLIC_URL", "REDIS_URL", "REQUIRE_MFA"),
     *("RUNSHEET_DATA_DIR", "RUNSHEET_EMBEDDED", "SECRET_KEY", "TRUSTED_PROXIES"),

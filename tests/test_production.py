@@ -24,7 +24,7 @@ from tests.product import ROOT, free_port, until
 
 GIVEN = {
     "CASEDEV_API_KEY": "sk_case_never_printed",
-    "CASEDEV_BASE_URL": "https://127.0.0.1:1",
+    "CASEDEV_BASE_URL": "https://casedev.invalid",
     "SECRET_KEY": "s" * 50,
     "POSTGRES_PASSWORD": "unused",
     "PUBLIC_URL": "https://runs.example.org",

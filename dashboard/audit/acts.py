@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.http import HttpRequest
 
+from dashboard import logs
 from dashboard.audit import chain, scene
 from dashboard.audit.models import Act, AuditEntry, Result
 
@@ -50,8 +51,9 @@ def record(
 
 
 def fit(text: str, column: str) -> str:
-    """In one line, no longer than the column, and the same on both databases."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Without a secret, in one line, no longer than the column, and the same on both databases."""
+    masked = logs.mask(text)
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in masked)
     longest = LENGTHS[column]
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from django.conf import settings
 
-from runs.casedev import network
+from runs.casedev import network, pin, places
 from runs.casedev.errors import (
     CaseDevError,
     Forbidden,
@@ -26,6 +26,7 @@ from runs.casedev.errors import (
     Unreadable,
 )
 from runs.casedev.headers import retry_after
+from runs.secret import Secret
 
 DEADLINE = 30.0  # seconds for one whole answer; the poller's lease outlasts it
 BODY_CAP = 64 * 1024 * 1024  # bytes after decompression
@@ -58,17 +59,21 @@ class Client:
     def __init__(
         self,
         base_url: str,
-        key: str,
+        key: str | Secret,
         *,
         transport: httpx.BaseTransport | None = None,
         deadline: float = DEADLINE,
         body_cap: int = BODY_CAP,
+        refusal: str = "",
     ) -> None:
+        """`refusal`: a sentence that says why nothing is asked at all."""
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         headers["User-Agent"] = "runsheet"
+        key = Secret(key)
         if key:
-            headers["Authorization"] = f"Bearer {key}"
+            headers["Authorization"] = f"Bearer {key.reveal()}"
         self._has_way_in = bool(key) or httpx.URL(base_url).scheme == "http"
+        self._refusal = refusal
         self._deadline, self._body_cap = deadline, body_cap
         limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30.0)
         self._http = httpx.Client(
@@ -77,7 +82,8 @@ class Client:
             timeout=httpx.Timeout(_READ, connect=5.0),
             follow_redirects=False,
             trust_env=False,
-            transport=transport or network.Transport(limits),
+            transport=transport
+            or network.Transport(limits, as_this_machine=places.is_this_machine(base_url)),
         )
 
     def close(self) -> None:
@@ -102,6 +108,8 @@ class Client:
         return self._get(f"/agent/v1/agents/{_segment(agent_id)}")
 
     def _get(self, path: str, query: dict[str, str] | None = None) -> Answer:
+        if self._refusal:
+            raise KeyRefused(self._refusal)
         if not self._has_way_in:
             raise KeyRefused("CASEDEV_API_KEY is not set, so Case.dev cannot be asked.")
         ends_at = time.monotonic() + self._deadline
@@ -239,4 +247,5 @@ def _one_line(text: str, key: str) -> str:
 @lru_cache(maxsize=1)
 def client() -> Client:
     """The process's one client, by the settings."""
-    return Client(settings.CASEDEV_BASE_URL, settings.CASEDEV_API_KEY)
+    where = settings.CASEDEV_BASE_URL, settings.CASEDEV_API_KEY
+    return Client(*where, refusal=pin.refusal(*where, settings.CASEDEV_CONFIRM_HOST))

@@ -1,6 +1,8 @@
 """A deadline for a whole exchange. httpx's timeouts hold for each read alone, so a server that
 sends a byte now and then could hold a thread, and the lease of a run, for ever."""
 
+import logging
+import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
@@ -10,6 +12,10 @@ from typing import Any
 
 import httpcore
 import httpx
+
+from runs.casedev import places
+
+logger = logging.getLogger(__name__)
 
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
@@ -62,6 +68,15 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Backend(httpcore.SyncBackend):
+    """Connects to addresses that have been looked at, and never to a name.
+
+    `as_this_machine`: to this machine and nowhere else; otherwise to public addresses only.
+    """
+
+    def __init__(self, as_this_machine: bool) -> None:
+        super().__init__()
+        self._as_this_machine = as_this_machine
+
     def connect_tcp(
         self,
         host: str,
@@ -70,19 +85,40 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        timeout = _within(timeout, httpcore.ConnectTimeout)
-        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        problem: Exception = httpcore.ConnectError("the name has no address")
+        for address in self._addresses(host, port):
+            left = _within(timeout, httpcore.ConnectTimeout)
+            try:
+                stream = super().connect_tcp(address, port, left, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem = error
+            else:
+                return _Stream(stream)
+        raise problem
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """All of them, or none: a name with one address inside a network is not to be trusted."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name cannot be resolved") from error
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        for address in addresses:
+            if not places.may_be_reached(address, self._as_this_machine):
+                logger.error("%s leads to %s, which is not asked", host, address)
+                raise httpcore.ConnectError("the name leads into a network")
+        return addresses
 
 
 class Transport(httpx.HTTPTransport):
     """httpx's own transport over connections that keep to the `deadline`. No proxy, HTTP/1.1."""
 
-    def __init__(self, limits: httpx.Limits) -> None:
+    def __init__(self, limits: httpx.Limits, as_this_machine: bool) -> None:
         super().__init__(trust_env=False, limits=limits)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_Backend(),
+            network_backend=_Backend(as_this_machine),
         )
