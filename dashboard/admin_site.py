@@ -47,6 +47,6 @@ class RunsheetAdminSite(AdminSite):
             raise PermissionDenied("Your account may not open the administration.")
         return HttpResponseRedirect(onward)
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The site's page, which ends all other sessions with the old password."""
         return HttpResponseRedirect(reverse("account_change_password"))

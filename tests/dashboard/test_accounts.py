@@ -2,6 +2,7 @@
 
 import re
 import time
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
@@ -308,7 +309,7 @@ def test_logging_out_ends_the_session_itself(viewer: User) -> None:
     client = log_in("violet")
     key = client.session.session_key
     copy = Client()
-    copy.cookies = client.cookies.copy()
+    copy.cookies = SimpleCookie(client.cookies)
     client.post("/accounts/logout/")
     assert not is_in(copy)
     assert not Session.objects.filter(session_key=key).exists()
