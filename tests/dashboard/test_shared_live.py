@@ -86,7 +86,7 @@ def test_an_open_stream_is_dark_within_five_seconds(
     cookie = f"{name}={browser.cookies[name].value}"
     with EventStream(f"{site}{here}live/?since=1", Cookie=cookie) as stream:
         assert stream.status == 200
-        stream.until(lambda it: "run-head" in it.html or it.named("beat"))
+        stream.until(lambda it: bool("run-head" in it.html or it.named("beat")))
         match ending:
             case "no right":
                 member.groups.set([Group.objects.get(name="viewer")])
