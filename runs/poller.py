@@ -99,7 +99,8 @@ def rest() -> bool:
 
 
 def _poll_in_thread(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Report:
-    """The same in a thread that outlives its task: a connection may have broken since the last."""
+    """`_poll_safely` in a thread that outlives its task, so that its connection to the database
+    may have broken since the last time."""
     try:
         if connection.connection is not None and not connection.is_usable():
             connection.close()

@@ -750,6 +750,26 @@ def test_writers_at_once_meet_no_locked_database(caplog: pytest.LogCaptureFixtur
             assert cursor.fetchone() == ("ok",)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_broke_between_two_rounds_is_made_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs = [due_run() for _ in range(4)]
+    api = Api(now_details)
+    assert api.poll() == 4
+    if connection.vendor == "postgresql":  # as when the server starts anew; a file cannot break
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.fetchall()
+    make_due(*runs)
+    assert api.poll() == 4
+    assert "could not be stored" not in caplog.text
+    assert not Poll.objects.exclude(leased_until=None).exists()
+
+
 # Attention ----------------------------------------------------------------------------------------
 
 
