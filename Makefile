@@ -5,7 +5,7 @@ PYTHON_OF_VENV = .venv/bin/python
 help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
-	@echo "make lint   check style, types, templates, settings and migrations"
+	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 
 run:
@@ -26,6 +26,7 @@ lint:
 	$(PYTHON_OF_VENV) -m djlint --lint --quiet templates
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py check --fail-level WARNING
 	RUNSHEET_DATA_DIR=.cache/lint $(PYTHON_OF_VENV) manage.py makemigrations --check --dry-run
+	@sh requirements/audit.sh
 
 # Versions stay as they are unless they must change: make lock ARGS=--upgrade
 LOCK = uv pip compile --quiet --universal --python-version 3.12 --generate-hashes \
