@@ -8,7 +8,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.conftest import account
 from tests.dashboard.totp import code_of
@@ -46,7 +46,12 @@ def keyring(page: Page) -> Any:
 def complaints(page: Page) -> list[str]:
     """What the browser complained about: scripts that the policy stopped, errors of ours."""
     told: list[str] = []
-    page.on("console", lambda message: told.append(message.text) if message.type == "error" else 0)
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            told.append(message.text)
+
+    page.on("console", note)
     page.on("pageerror", lambda error: told.append(str(error)))
     return told
 
