@@ -122,3 +122,20 @@ class Transport(httpx.HTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             network_backend=_Backend(as_this_machine),
         )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask again when a kept connection turns out to be closed: the other side let it go at
+        the moment we used it. Ends, since each kept connection can fail so but once."""
+        while (response := self._unless_let_go(request)) is None:
+            pass
+        return response
+
+    def _unless_let_go(self, request: httpx.Request) -> httpx.Response | None:
+        steps: list[str] = []
+        request.extensions = {**request.extensions, "trace": lambda name, _: steps.append(name)}
+        try:
+            return super().handle_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if request.method != "GET" or "connection.connect_tcp.started" in steps:
+                raise
+        return None

@@ -472,6 +472,25 @@ def test_a_connection_that_is_kept_serves_the_next_request_with_a_deadline_of_it
         assert len(server.requests) == 1
 
 
+def test_a_kept_connection_that_the_other_side_just_closed_is_no_failure() -> None:
+    def script(peer: Any) -> None:
+        peer.sendall(ok(b"{}"))
+        peer.recv(65536)  # takes the next request and goes away without a word
+
+    with RawServer(script) as server:
+        client = Client(server.url, KEY)
+        for _ in range(3):
+            assert client.details("run_1").body == b"{}"
+        assert len(server.requests) == 3
+
+
+def test_a_new_connection_that_breaks_off_is_not_tried_again() -> None:
+    with RawServer(lambda peer: None) as server:
+        with pytest.raises(Unreachable, match="broke off"):
+            Client(server.url, KEY).details("run_1")
+        assert len(server.requests) == 1
+
+
 # The key ------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,7 @@ class Command(BaseCommand):
                 log_config=None,
                 access_log=False,
                 lifespan="on",
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
             )
         )
