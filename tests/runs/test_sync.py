@@ -314,6 +314,17 @@ def test_a_step_that_comes_back_is_the_same_row(run: Run) -> None:
     assert not Revision.objects.exists()
 
 
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_a_step_that_comes_back_at_the_end_is_the_same_row(run: Run, has_ids: bool) -> None:
+    three = [step(n, **({} if has_ids else {"id": None})) for n in (1, 2, 3)]
+    take(run, details(three))
+    before = {one.content: one.pk for one in run.steps.all()}
+    take(run, details(three[:2]))
+    take(run, details(three))
+    assert {one.content: one.pk for one in run.steps.all()} == before
+    assert run.step_count == 3
+
+
 def test_once_something_vanished_a_long_run_goes_on_cheaply(run: Run) -> None:
     many = [step(n) for n in range(1, 60)]
     take(run, details(many))
