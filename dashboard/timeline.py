@@ -159,9 +159,7 @@ def above(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def strip(
-    run: Run, audience: Audience, now: dt.datetime, tab: str = "timeline"
-) -> dict[str, Any]:
+def strip(run: Run, audience: Audience, now: dt.datetime, tab: str = "timeline") -> dict[str, Any]:
     """Context of `runs/_strip.html` alone, for a page that shows `tab`."""
     outline = outlines.of(run)
     return {
@@ -190,9 +188,7 @@ def changed_steps(run: Run, since: int) -> tuple[Outline, list[Brief]]:
     positions |= {outline.questions[at] for at in positions if at in outline.questions}
     tail = outline.present[-CHANGED_TAIL:]
     positions |= {
-        step.position
-        for step in tail
-        if step.type == Step.Type.TOOL_CALL and not step.is_answered
+        step.position for step in tail if step.type == Step.Type.TOOL_CALL and not step.is_answered
     }
     changed = [
         step
