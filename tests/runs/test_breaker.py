@@ -23,7 +23,7 @@ from runs.casedev.errors import (
 from runs.models import Poll, Upstream
 from runs.simulator.testing import SimulatorServer
 from tests.runs.answers import reply
-from tests.runs.test_poller import Api, RecordedStatements, due_run, make_due, now_details, poll_of
+from tests.runs.polling import Api, RecordedStatements, due_run, make_due, now_details, poll_of
 
 pytestmark = pytest.mark.django_db
 

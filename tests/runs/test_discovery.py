@@ -15,7 +15,7 @@ from runs.models import Agent, Discovery, Poll, Run, Upstream
 from runs.simulator.testing import SimulatorServer
 from tests.factories import make_run
 from tests.runs.answers import client_of, details, reply
-from tests.runs.test_poller import in_threads
+from tests.runs.polling import in_threads
 
 pytestmark = pytest.mark.django_db
 
