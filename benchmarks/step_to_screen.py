@@ -74,7 +74,7 @@ def _log_in(page: Page, url: str) -> None:
     page.goto(url)
     page.fill("[name=login]", "ada")
     page.fill("[name=password]", PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.locator("#run-head").wait_for()
 
 

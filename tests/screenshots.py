@@ -39,7 +39,7 @@ def _take_all(browser: Browser, url: str, suffix: str, look: Mapping[str, object
         page.goto(f"{url}/runs/?status=running&sort=steps")
         page.fill("[name=login]", "ada")
         page.fill("[name=password]", PASSWORD)
-        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Log in", exact=True).click()
         running = _first_run(page, f"{url}/runs/?status=running&sort=steps")
         ended = _first_run(page, f"{url}/runs/?status=completed&sort=cost")
         for name, address in {

@@ -52,7 +52,7 @@ def _log_in(page: Page, url: str) -> None:
     page.goto(f"{url}/")
     page.fill("[name=login]", "ada")
     page.fill("[name=password]", PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page).to_have_title("Overview · Runsheet")
 
 
