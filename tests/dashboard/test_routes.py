@@ -58,7 +58,7 @@ LOGS = {"django_session", "dashboard_audit", "dashboard_audit_head"}
 # An open page makes the poll of its run due: a hint to a machine, not a change of the record.
 ALSO_WRITTEN = {"/live/": {"runs_poll"}}
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either, pytest.mark.timeout(900)]
 
 
 def group_of(route: str) -> str:

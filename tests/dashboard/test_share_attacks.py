@@ -24,7 +24,7 @@ from runs.models import Run
 from tests.dashboard.links import full_run, share
 from tests.factories import make_entries, make_run, make_steps
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
 RUNS = 210
 CONFUSIONS = 10_000
