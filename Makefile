@@ -5,6 +5,7 @@ PYTHON_OF_VENV = .venv/bin/python
 help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
+	@echo "make bench  measure what was promised"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 
@@ -17,6 +18,11 @@ test:
 	@sh requirements/install.sh test
 	@$(PYTHON_OF_VENV) -m tests.browsers
 	@$(PYTHON_OF_VENV) -m tests $(ARGS)
+
+bench:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.browsers
+	@$(PYTHON_OF_VENV) -m benchmarks.step_to_screen $(ARGS)
 
 lint:
 	@sh requirements/install.sh test
@@ -37,4 +43,4 @@ lock:
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
 
-.PHONY: help run test lint lock
+.PHONY: help run test bench lint lock
