@@ -6,6 +6,7 @@ frames it holds no database connection, no thread and nothing of the request.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from runs.models import Run
 LIST_PAUSE = 0.25  # seconds between two frames of one list: many runs move at once
 
 
-class Stream:
+class Stream(ABC):
     """What both kinds share: being woken, beating, and ending."""
 
     __slots__ = ("beat_due", "end_reason", "hub", "site_number", "versions", "viewer", "wake")
@@ -59,7 +60,7 @@ class Stream:
         self.end_reason = "left"
         self.wake.set()
 
-    def changed(self, run: int) -> None:
+    def changed(self, run: int) -> None:  # noqa: B027 - only lists take a note
         """Nothing to note: the stream compares versions."""
 
     def is_finished(self) -> bool:
@@ -73,8 +74,9 @@ class Stream:
             self.end_reason = self.end_reason or "failed"
             return b""
 
+    @abstractmethod
     async def news(self) -> bytes:
-        raise NotImplementedError
+        """What the browser does not have yet of what this stream is about."""
 
     async def site(self) -> bytes:
         """How fresh the whole site is, if that is news; holders of a link are not told."""
