@@ -5,7 +5,7 @@ PYTHON_OF_VENV = .venv/bin/python
 help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
-	@echo "make bench  measure what was promised"
+	@echo "make bench  measure what was promised, each figure beside its floor"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 
@@ -19,10 +19,11 @@ test:
 	@$(PYTHON_OF_VENV) -m tests.browsers
 	@$(PYTHON_OF_VENV) -m tests $(ARGS)
 
+# ARGS="--only sync,poll" measures some sections, ARGS=--full also what takes many minutes
 bench:
 	@sh requirements/install.sh test
 	@$(PYTHON_OF_VENV) -m tests.browsers
-	@$(PYTHON_OF_VENV) -m benchmarks.step_to_screen $(ARGS)
+	@$(PYTHON_OF_VENV) -m benchmarks $(ARGS)
 
 lint:
 	@sh requirements/install.sh test

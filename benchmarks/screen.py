@@ -2,20 +2,18 @@
 
 The whole product as a person starts it, the simulator as Case.dev, a real Chromium. The floor is
 the poller's interval for a watched run: a step waits for half of it on average, for all of it at
-worst. `python -m benchmarks.step_to_screen` prints one line and, with --json, a JSON object.
+worst.
 """
 
-import argparse
 import datetime as dt
-import json
 import statistics
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.figures import Bench, Figure, quantile, value
 from runs.schedule import WATCHED
 from runs.simulator.testing import SimulatorServer
 from tests import browsers
@@ -35,15 +33,14 @@ _NOTE_ARRIVALS = """() => {
 }"""
 
 
-def measure() -> dict[str, Any]:
-    """Delays in milliseconds: `median`, `p95`, `worst`, of `count` steps."""
+def measure(bench: Bench) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, SimulatorServer() as case_dev:
         product = Product(
             Path(folder) / "var", CASEDEV_BASE_URL=case_dev.url, CASEDEV_API_KEY=case_dev.key
         )
         try:
             product.start()
-            return _summary(_delays(product, case_dev))
+            yield from _figures(_delays(product, case_dev))
         finally:
             product.end()
 
@@ -78,22 +75,19 @@ def _log_in(page: Page, url: str) -> None:
     page.locator("#run-head").wait_for()
 
 
-def _summary(delays: list[float]) -> dict[str, Any]:
-    ordered = sorted(delays)
-    return {
-        "what": "step upstream to step on screen",
-        "count": len(ordered),
-        "median": round(statistics.median(ordered)),
-        "p95": round(ordered[int(len(ordered) * 0.95) - 1]),
-        "worst": round(ordered[-1]),
-        "interval": round(WATCHED * 1000),
-        "unit": "ms",
-    }
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    result = measure()
-    line = "{what}: median {median} ms, p95 {p95} ms, worst {worst} ms of {count}".format
-    sys.stdout.write((json.dumps(result) if parser.parse_args().json else line(**result)) + "\n")
+def _figures(delays: list[float]) -> Iterator[Figure]:
+    interval = WATCHED * 1000
+    yield Figure(
+        what="step upstream to step on screen, median",
+        ours=statistics.median(delays),
+        floor=interval / 2,
+        floor_is="half the interval of a watched run",
+    )
+    yield Figure(
+        what="step upstream to step on screen, p95",
+        ours=quantile(delays, 0.95),
+        floor=interval,
+        floor_is="the interval of a watched run",
+        targets=(value(interval + 300),),
+        note=f"{len(delays)} steps, worst {max(delays):.0f} ms",
+    )

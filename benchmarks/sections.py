@@ -1,0 +1,23 @@
+"""The sections of `make bench`, in the order in which they run.
+
+Each is a module of this package with one function, `measure(bench) -> Iterator[Result]`. It runs
+in a process of its own once for each of its databases, with Django set up, an empty migrated
+database and a Valkey server of its own.
+"""
+
+import msgspec
+
+BOTH = ("sqlite", "postgresql")
+
+
+class Section(msgspec.Struct, frozen=True):
+    """`databases`: on which it is measured. `limit`: seconds after which it is ended."""
+
+    about: str
+    databases: tuple[str, ...] = ("sqlite",)
+    limit: float = 900
+
+
+SECTIONS = {
+    "screen": Section("from a step upstream to the same step on a screen"),
+}
