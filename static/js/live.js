@@ -376,24 +376,40 @@
     return answer.ok && !answer.redirected ? answer.text() : "";
   }
 
-  // What was opened below a line that has changed since. `data-fetched`: "yes", "busy", "stale".
-  async function fetchAgain(line) {
+  // What was opened below a line, from the moment that it is asked for: `data-fetched` is "busy",
+  // then "yes", or "stale" if the line changed meanwhile, so that what came is out of date.
+  const openedIn = (target) => (target?.matches?.("#steps .opened") ? target : null);
+
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (openedIn(detail.target)) detail.target.dataset.fetched = "busy";
+  });
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    const opened = openedIn(detail.target);
+    if (!opened) return;
+    if (detail.successful) settle(opened);
+    else delete opened.dataset.fetched;
+  });
+
+  function fetchAgain(line) {
     const opened = line.querySelector(".opened[data-fetched]");
     if (!opened) return;
     const isBusy = opened.dataset.fetched !== "yes";
     opened.dataset.fetched = "stale";
-    while (!isBusy && opened.dataset.fetched === "stale") {
+    if (!isBusy) settle(opened);
+  }
+
+  async function settle(opened) {
+    while (opened.dataset.fetched === "stale") {
       opened.dataset.fetched = "busy";
       const fresh = opened.cloneNode(false);
       fresh.innerHTML = await piecesOf(opened.parentElement.getAttribute("hx-get"));
       if (fresh.firstChild) bring(opened, fresh);
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
-    if (!isBusy) opened.dataset.fetched = "yes";
+    opened.dataset.fetched = "yes";
   }
 
   document.addEventListener("htmx:afterSettle", ({ target }) => {
-    if (target.matches?.("#steps .opened")) target.dataset.fetched = "yes";
     const list = document.getElementById("steps");
     if (list?.contains(target)) offerRest(list);
   });

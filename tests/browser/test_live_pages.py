@@ -195,6 +195,36 @@ def test_an_opened_payload_shows_the_output_that_came_later(
     assert reader.locator("#s2 details").first.get_attribute("open") is not None
 
 
+def test_a_payload_opened_before_the_change_and_brought_after_it_is_fetched_again(
+    reader: Page, site: str, run: Run
+) -> None:
+    make_steps(run, 2, tool_output=None, duration_ms=None)
+    open_run(reader, site, run)
+    answers: list[Route] = []
+    reader.route("**/steps/2/", lambda route: answers.append(route), times=1)
+    with reader.expect_request("**/steps/2/"):
+        reader.locator("#s2 summary").click()
+    expect(reader.locator("#s2 details")).to_have_attribute("open", "")
+    early = answers[0].fetch()
+    assert "no output yet" in early.text()
+    alter(run, 2, tool_output='{"chunks": "found at last"}', duration_ms=1200)
+    expect(reader.locator("#s2 .took")).to_have_text("1.2 s")
+    answers[0].fulfill(response=early)
+    expect(reader.locator("#s2 .io")).to_contain_text("found at last")
+
+
+def test_a_change_while_an_opened_payload_settles_does_not_close_it(
+    reader: Page, site: str, run: Run
+) -> None:
+    make_steps(run, 2, tool_output=None, duration_ms=None)
+    open_run(reader, site, run)
+    reader.evaluate("() => { htmx.config.defaultSettleDelay = 2000; }")
+    reader.locator("#s2 summary").click()
+    expect(reader.locator("#s2 .io")).to_contain_text("no output yet")
+    alter(run, 2, tool_output='{"chunks": "found at last"}', duration_ms=1200)
+    expect(reader.locator("#s2 .io")).to_contain_text("found at last")
+
+
 def test_whoever_follows_stays_at_the_newest_step_until_scrolling_up(
     reader: Page, site: str, run: Run
 ) -> None:
