@@ -19,7 +19,7 @@ import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 
-from runs import breaker, notices, schedule, sync
+from runs import breaker, habits, notices, schedule, sync
 from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, NotFound, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
@@ -153,7 +153,9 @@ def _store(held: Claim, answer: Answer, *, is_watched: bool) -> Outcome:
             run = _hold(held)
             if run is None:
                 return Outcome.OVERTAKEN
+            was_over = run.is_terminal and run.version > 0
             change = sync.apply(run, answer.body, answer.received_at)
+            habits.note(run, was_over=was_over)
             _reschedule(held, run, answer, is_watched, seen)
     except Unreadable:
         raise

@@ -25,6 +25,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from dashboard import static
+from runs import habits
 from runs.casedev.client import client as casedev_client
 from runs.simulator.testing import SimulatorServer
 from tests import browsers
@@ -72,6 +73,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def _own_hints() -> None:
     """No hint in Valkey, and no HTTP client, from the test before."""
     casedev_client.cache_clear()
+    habits.forget()
     with redis.Redis.from_url(django_settings.REDIS_URL) as connection:
         connection.flushdb()
 

@@ -21,12 +21,13 @@ LONGEST = {"dashboard": 450, "runs": 450, "static": 450, "templates": 450, "test
 # here may be imported by all of `runs`, and imports nothing of it but what is not named either.
 LAYERS = [
     {"admin", "management", "tasks"},
-    {"poller", "discovery", "agents", "breaker", "freshness"},
+    {"poller", "discovery", "agents", "breaker", "freshness", "callbacks"},
+    {"habits", "gauges"},
     {"sync"},
     {"casedev", "models", "notices"},
-    {"text", "schedule", "costs", "pairing"},
+    {"text", "schedule", "costs", "pairing", "patience", "causes", "oddities"},
 ]
-PURE = {"schedule", "costs", "pairing", "text"}
+PURE = {"schedule", "costs", "pairing", "text", "patience", "causes", "oddities"}
 
 
 def sources(folder: str) -> list[Path]:

@@ -25,7 +25,7 @@ COUNTDOWN = 5
 _SEEN = (
     *("version", "status", "created_at", "started_at", "first_seen_at", "last_step_at"),
     *("step_count", "poll__due_at", "poll__last_ok_at", "poll__failures", "poll__last_error"),
-    "poll__quarantined_at",
+    *("poll__quarantined_at", "agent_id"),
 )
 
 

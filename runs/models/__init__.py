@@ -1,13 +1,17 @@
 """The record: what Case.dev said, and when we ask next. Only machines write these tables."""
 
+from runs.models.callbacks import Callback
 from runs.models.hosts import KeyHost
+from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
 from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
 
 __all__ = [
     "Agent",
+    "Callback",
     "Discovery",
     "KeyHost",
+    "Pace",
     "Payload",
     "Poll",
     "Revision",
