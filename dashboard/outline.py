@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from django.db.models.functions import Left
 
-from dashboard.rendering import outcomes
-from runs import pairing
+from runs import outcomes, pairing
 from runs.models import Run, Step
 
 KEPT_RUNS = 12

@@ -13,10 +13,11 @@ from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
 from dashboard.outline import Brief, Outline
-from dashboard.rendering import captions, outcomes
+from dashboard.rendering import captions
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
 from dashboard.sizes import Octets
+from runs import outcomes
 from runs.models import Revision, Run, Step
 
 SAID_SHOWN = 4_000  # characters of what the agent said

@@ -8,10 +8,11 @@ from django.utils.safestring import SafeString
 from dashboard.disclosure.redaction import MARK
 from dashboard.disclosure.rules import Part
 from dashboard.disclosure.shown import EntryShown, LogShown, StepShown
-from dashboard.rendering import captions, markdown, outcomes, payload
+from dashboard.rendering import captions, markdown, payload
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
+from runs import outcomes
 
 SAID_SHOWN = 4_000  # characters of a step in the timeline
 LOG_SHOWN = 32 * 1024

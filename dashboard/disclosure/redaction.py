@@ -14,8 +14,8 @@ from functools import lru_cache
 from dashboard.disclosure import folding, rules
 from dashboard.disclosure.folding import CLOSE, LOOSE, Folded
 from dashboard.disclosure.rules import Rules
-from dashboard.rendering import json_tree
-from dashboard.rendering.json_tree import Node
+from runs import json_tree
+from runs.json_tree import Node
 
 MARK = "[redacted]"
 LONGEST = 2_000_000  # characters

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from dashboard.rendering import json_tree, shell
-from dashboard.rendering.json_tree import Node
+from dashboard.rendering import shell
 from dashboard.rendering.wording import (
     Caption,
     Code,
@@ -25,6 +24,8 @@ from dashboard.rendering.wording import (
     found,
     number,
 )
+from runs import json_tree
+from runs.json_tree import Node
 
 WRITE = Verb("Writing", "Wrote", "write")
 EDIT = Verb("Editing", "Edited", "edit")

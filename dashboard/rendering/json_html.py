@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rendering import json_tree
-from dashboard.rendering.json_tree import Node
 from dashboard.rendering.text import visible, visible_plain
+from runs import json_tree
+from runs.json_tree import Node
 
 ITEMS_AT_ONCE = 12  # of an array; the others are in a fold below them
 KEYS_AT_ONCE = 60

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rendering import json_html, json_tree
+from dashboard.rendering import json_html
 from dashboard.rendering.text import visible
+from runs import json_tree
 
 WINDOW = 32 * 1024  # characters that a fragment shows
 WHOLE_PAGE = 256 * 1024  # characters that a step's own page shows

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rendering.json_tree import Node
 from dashboard.rendering.text import visible, visible_plain
+from runs.json_tree import Node
 
 State = Literal["running", "done", "failed"]
 

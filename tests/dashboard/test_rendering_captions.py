@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dashboard.rendering.captions import of_call, of_result, read_output
-from dashboard.rendering.outcomes import PREFIX, failure
+from runs.outcomes import PREFIX, failure
 
 
 def said(tool: str | None, given: Any, output: Any = None, state: Any = "done") -> str:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.rendering import json_html, json_tree, payload
-from dashboard.rendering.json_tree import DEEPEST, Node, parse
+from dashboard.rendering import json_html, payload
+from runs import json_tree
+from runs.json_tree import DEEPEST, Node, parse
 
 
 def value(node: Node) -> object:

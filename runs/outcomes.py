@@ -7,10 +7,10 @@ well return the word "error" and is judged by the tool's own messages alone.
 
 import re
 
-from dashboard.rendering import json_tree
-from dashboard.rendering.json_tree import Node
+from runs import json_tree
+from runs.json_tree import Node
 
-# How much of an output is looked at, here and in the outline of a run: both must agree.
+# How much of an output is looked at, here and by whoever reads only a part.
 PREFIX = 2_000
 
 # An output without any of these is no failure: twenty plain searches cost less than one pattern,
