@@ -8,14 +8,17 @@ first thing it was given.
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from dashboard.rendering import shell
 from dashboard.rendering.wording import (
+    Act,
     Caption,
     Code,
     Part,
+    Place,
     Quote,
     State,
     Verb,
@@ -27,14 +30,21 @@ from dashboard.rendering.wording import (
 from runs import json_tree
 from runs.json_tree import Node
 
-WRITE = Verb("Writing", "Wrote", "write")
-EDIT = Verb("Editing", "Edited", "edit")
-OPEN = Verb("Reading", "Read", "open")
-FETCH = Verb("Fetching", "Fetched", "fetch")
-PLAN = Verb("Updating", "Updated", "update")
+WRITE = Verb("Writing", "Wrote", "write", "file written", "files written")
+EDIT = Verb("Editing", "Edited", "edit", "edit", "edits")
+OPEN = Verb("Reading", "Read", "open", "file read", "files read")
+FETCH = Verb("Fetching", "Fetched", "fetch", "web page fetched", "web pages fetched")
+PLAN = Verb("Updating", "Updated", "update", "update of its plan", "updates of its plan")
+HAND_ON = Verb("Handing on", "Handed on", "hand on", "task handed on", "tasks handed on")
 USE = Verb("Calling", "Called", "call")
 
 type Said = tuple[Verb, list[Part]]
+
+# How tools that change a file word what they did.
+_ENDINGS = {
+    WRITE: re.compile(r"Wrote ([\d,]{1,12} lines?)\b"),
+    EDIT: re.compile(r"(?:Edited [^\n]{1,400}: )([\d,]{1,12} replacements?)\b"),
+}
 
 
 def of_call(
@@ -53,12 +63,37 @@ def of_call(
     if given and given.kind == "string":
         given = json_tree.embedded(given) or given
     verb, parts = _said(tool or "", given)
-    ending = ""
+    ending: list[Part] = []
     if state == "failed" and reason:
-        return caption(verb.words(state), " ", *parts, ": ", Quote(reason))
-    if state == "done":
-        ending = found(output)
-    return caption(verb.words(state), " ", *parts, f": {ending}" if ending else "")
+        ending = [": ", Quote(reason)]
+    elif state == "done" and (told := _told(tool or "", verb, output)):
+        ending = [": ", *told]
+    line = caption(verb.words(state), " ", *parts, *ending)
+    return replace(line, act=_act(tool or "", verb, parts))
+
+
+def _act(tool: str, verb: Verb, parts: list[Part]) -> Act:
+    if verb is USE:  # of a tool that we do not know, its name is all that makes calls alike
+        return Act(f"call of {tool}", f"calls of {tool}") if tool else Act(verb.one, verb.many)
+    place = next((part.text for part in parts if isinstance(part, Place)), "")
+    if not place and verb is shell.SEARCH and parts and isinstance(parts[0], str):
+        place = parts[0].partition(" for ")[0]  # "the web", "court dockets"
+    return Act(verb.one, verb.many, place)
+
+
+def _told(tool: str, verb: Verb, output: Any) -> list[Part]:
+    """What came back, where it says so plainly."""
+    rule = _ENDINGS.get(verb)
+    if isinstance(output, str) and rule and (match := rule.match(output)):
+        return [match[1].strip()]
+    if verb is shell.UPLOAD and isinstance(output, dict):
+        made = output.get("objectId") or output.get("object_id")
+        return ["now ", Code(made)] if isinstance(made, str) and made else []
+    if _plain_name(tool) == "glob" and isinstance(output, str) and not found(output):
+        paths = [line for line in output.splitlines() if line.strip()]
+        return [number(len(paths), "file")] if all(" " not in path for path in paths) else []
+    words = found(output)
+    return [words] if words else []
 
 
 def of_result(tool: str | None, position: int | None, reason: str = "") -> Caption:
@@ -172,7 +207,7 @@ def _list(given: Node) -> Said | None:
 
 def _in(given: Node) -> list[Part]:
     path = given.word("path", "directory").rstrip("/")
-    return [" in ", Code(path)] if path and path not in (".", "/workspace") else []
+    return [" in ", Place(path)] if path and path not in (".", "/workspace") else []
 
 
 def _webfetch(given: Node) -> Said | None:
@@ -212,15 +247,14 @@ def _todoread(given: Node) -> Said | None:
 
 def _task(given: Node) -> Said | None:
     said = given.word("description", "prompt")
-    verb = Verb("Handing on", "Handed on", "hand on")
-    return (verb, ["a task: ", Quote(said)]) if said else None
+    return (HAND_ON, ["a task: ", Quote(said)]) if said else None
 
 
 # Case.dev's own tools ------------------------------------------------------------------------
 
 
-def _vault(given: Node) -> Code:
-    return Code(given.word("vaultId", "vault_id", "vault", "id"))
+def _vault(given: Node) -> Place:
+    return Place(given.word("vaultId", "vault_id", "vault", "id"))
 
 
 def _object(given: Node) -> Code:
@@ -251,7 +285,7 @@ def _vault_move(verb: Verb, link: str) -> Callable[[Node], Said | None]:
         thing, vault = _object(given), given.word("vaultId", "vault_id", "vault")
         if not thing.text:
             return None
-        place: list[Part] = [f" {link} ", Code(vault)] if vault else []
+        place: list[Part] = [f" {link} ", Place(vault)] if vault else []
         return verb, [thing, *place]
 
     return rule

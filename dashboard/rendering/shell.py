@@ -7,22 +7,28 @@ everyday programs; any other command is quoted, never interpreted.
 import re
 import shlex
 
-from dashboard.rendering.wording import Code, Part, Quote, Verb
+from dashboard.rendering.wording import Code, Part, Place, Quote, Verb
 
-RUN = Verb("Running", "Ran", "run")
-SEARCH = Verb("Searching", "Searched", "search")
-LIST = Verb("Listing", "Listed", "list")
-READ = Verb("Reading", "Read", "read")
-GET = Verb("Looking up", "Looked up", "look up")
-DOWNLOAD = Verb("Downloading", "Downloaded", "download")
-UPLOAD = Verb("Uploading", "Uploaded", "upload")
-DELETE = Verb("Deleting", "Deleted", "delete")
+RUN = Verb("Running", "Ran", "run", "command", "commands")
+SEARCH = Verb("Searching", "Searched", "search", "search", "searches")
+LIST = Verb("Listing", "Listed", "list", "listing", "listings")
+READ = Verb("Reading", "Read", "read", "text read", "texts read")
+GET = Verb("Looking up", "Looked up", "look up", "look-up", "look-ups")
+DOWNLOAD = Verb("Downloading", "Downloaded", "download", "download", "downloads")
+UPLOAD = Verb("Uploading", "Uploaded", "upload", "upload", "uploads")
+DELETE = Verb("Deleting", "Deleted", "delete", "deletion", "deletions")
 CREATE = Verb("Creating", "Created", "create")
-RESEARCH = Verb("Researching", "Researched", "research")
-LOOK = Verb("Looking for", "Looked for", "look for")
+RESEARCH = Verb(
+    "Researching",
+    "Researched",
+    "research",
+    "question of law researched",
+    "questions of law researched",
+)
+LOOK = Verb("Looking for", "Looked for", "look for", "look-up", "look-ups")
 CALL = Verb("Calling", "Called", "call")
-SCAN = Verb("Reading the scan", "Read the scan", "read the scan")
-TRANSCRIBE = Verb("Transcribing", "Transcribed", "transcribe")
+SCAN = Verb("Reading the scan", "Read the scan", "read the scan", "scan read", "scans read")
+TRANSCRIBE = Verb("Transcribing", "Transcribed", "transcribe", "transcription", "transcriptions")
 ASK_HELP = Verb("Reading the help of", "Read the help of", "read the help of")
 TRANSLATE = Verb("Translating", "Translated", "translate")
 
@@ -102,7 +108,7 @@ def described(command: str, description: str) -> Said:
             if said:
                 return _with_others(said, len(commands) - 1)
     if description.strip():
-        return Verb("Running", "Ran", "run"), ["a command: ", Quote(description)]
+        return RUN, ["a command: ", Quote(description)]
     if len(commands) == 1 and (said := _everyday(commands[0])):
         return said
     return RUN, [Code(command)]
@@ -180,7 +186,8 @@ def _filled(pattern: str, plain: list[str], flags: dict[str, str]) -> list[Part]
         if not value:
             parts.append(_unnamed(name))
         else:
-            parts.append(Quote(value) if name in _QUOTED else Code(value))
+            kind = Quote if name in _QUOTED else Place if name == "id" else Code
+            parts.append(kind(value))
     return [part for part in parts if part]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -17,11 +17,16 @@ _LONGEST = 90
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One act in its three states: "Searching", "Searched", "Tried to search"."""
+    """One act in its three states: "Searching", "Searched", "Tried to search".
+
+    `one` and `many` name such acts when several are told as one: "8 searches".
+    """
 
     running: str
     done: str
     base: str
+    one: str = "call"
+    many: str = "calls"
 
     def words(self, state: State) -> str:
         if state == "failed":
@@ -38,6 +43,11 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Place(Code):
+    """A name of the machine's that tells where something was done: a vault, a folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """Words that the agent chose: a query, a pattern, a description."""
 
@@ -48,12 +58,29 @@ class Quote:
 type Part = str | Code | Quote
 
 
+class Act(NamedTuple):
+    """What makes two calls alike: the same kind of act at the same place ("" if none is told)."""
+
+    one: str
+    many: str
+    place: str = ""
+
+    def counted(self, count: int) -> list[Part]:
+        """ "8 searches in vault_x"."""
+        name = number(count, self.one, self.many)
+        return [f"{name} in ", Code(self.place)] if self.place else [name]
+
+
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One line that says what a step did. `html` is safe, `plain` is the same for titles."""
+    """One line that says what a step did. `html` is safe, `plain` is the same for titles.
+
+    `act` is told of what a tool did, and None of everything else.
+    """
 
     html: SafeString
     plain: str
+    act: Act | None = None
 
 
 def shortened(text: str, longest: int) -> str:
@@ -112,20 +139,43 @@ _NOUNS = {
     "entries": ("entry", "entries"),
 }
 _FOUND_LINE = re.compile(r"Found ([\d,]{1,12}) (match|matches|files?|results?)\b")
+_NONE_FOUND_LINE = re.compile(r"No (match|matches|files?|results?) found\b", re.IGNORECASE)
+_WRAPPERS = ("data", "result", "response", "body")
+_TOTALS = ("total", "totalCount", "total_count", "totalResults", "count")
+_DEEPEST_WRAPPER = 4
 
 
-def found(output: Any) -> str:
+def found(output: Any, depth: int = 0) -> str:
     """How much an output holds ("12 passages"); "" where it does not say so plainly.
 
-    `output` is a decoded JSON value, or a text.
+    `output` is a decoded JSON value, or a text. Servers wrap their answers; what is wrapped
+    counts as if it stood alone.
     """
+    if isinstance(output, list):
+        texts = [part.get("text") for part in output if isinstance(part, dict)]
+        if len(output) == 1 and isinstance(texts[0] if texts else None, str):
+            return found(texts[0], depth)  # the content of a tool's answer, in a part of its own
+        return number(len(output), "result")
     if isinstance(output, dict):
         for key, (one, many) in _NOUNS.items():
             if isinstance(output.get(key), list):
-                return _counted(len(output[key]), output.get("total"), one, many)
-    if isinstance(output, str) and (match := _FOUND_LINE.match(output)):
-        return f"{match[1]} {match[2]}"
+                total = next((output[name] for name in _TOTALS if name in output), None)
+                return _counted(len(output[key]), total, one, many)
+        inner = next((output[key] for key in (*_WRAPPERS, "content") if key in output), None)
+        if isinstance(inner, dict | list) and depth < _DEEPEST_WRAPPER:
+            return found(inner, depth + 1)
+    if isinstance(output, str):
+        if match := _FOUND_LINE.match(output):
+            return f"{match[1]} {match[2]}"
+        if match := _NONE_FOUND_LINE.match(output):
+            return number(0, *_plural(match[1].lower()))
     return ""
+
+
+def _plural(noun: str) -> tuple[str, str]:
+    """ "match" and "matches" of either."""
+    one = noun.removesuffix("es") if noun.startswith("match") else noun.removesuffix("s")
+    return one, "matches" if one == "match" else f"{one}s"
 
 
 def _counted(count: int, total: Any, one: str, many: str) -> str:
