@@ -1,34 +1,43 @@
 """One circuit breaker for the whole API key.
 
-UP: everything may go. DOWN: nobody answered for a while; one probe in PROBE_EVERY, and when it
-succeeds the backlog comes back by a ramp, not at once. REFUSED: the key itself was refused;
-nothing goes until somebody tries again (a restart with another key does).
+UP: everything may go. DOWN: nobody answered for a while; one probe in PROBE_EVERY. REFUSED: the
+key itself was refused; one probe in REFUSED_EVERY, for keys are mended upstream too. When a probe
+succeeds the backlog comes back over SPREAD, not at once.
+
+A rate limit is of the whole organisation, so one 429 makes all of it wait. The state stays UP.
 """
 
 import datetime as dt
 import logging
+import random
 from collections.abc import Sequence
 
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Mod
 
-from runs import notices
+from runs import notices, schedule
 from runs.casedev.client import Client
 from runs.casedev.errors import (
     CaseDevError,
     Forbidden,
     KeyRefused,
+    RateLimited,
     Unavailable,
     Unreachable,
     Unreadable,
 )
-from runs.models import Upstream
+from runs.models import Poll, Upstream
 
 logger = logging.getLogger(__name__)
 
 OPENS_AFTER = 5  # failures in a row, over all runs
 PROBE_EVERY = dt.timedelta(seconds=30)
-RAMP_FIRST = 4  # polls in the first second after an outage, doubled with each further one
-RAMP_SECONDS = 8
+REFUSED_EVERY = dt.timedelta(minutes=15)
+PAUSE = 5.0  # seconds to leave Case.dev alone after a 429 that names no time
+SPREAD = dt.timedelta(seconds=2 * schedule.RUNNING)  # over which a backlog comes back
+SHARES = 20  # the parts in which it does
+FEW = 8  # runs that may come back together
+SAME_PAUSE = dt.timedelta(seconds=1)  # two limits that end within this are one
 NOTED_EVERY = dt.timedelta(seconds=5)  # how exact `last_ok_at` has to be
 
 
@@ -38,19 +47,18 @@ def upstream() -> Upstream:
 
 
 def allowance(now: dt.datetime, most: int) -> int:
-    """How many requests may be made now, at most `most`. Takes the probe while down."""
+    """How many requests may be made now, at most `most`. Takes the probe while down or refused."""
     state = upstream()
-    if state.state == Upstream.State.REFUSED:
-        return 0
-    if state.state == Upstream.State.DOWN:
-        taken = Upstream.objects.filter(
-            Q(probe_at=None) | Q(probe_at__lte=now), state=Upstream.State.DOWN
-        ).update(probe_at=now + PROBE_EVERY)
-        return min(taken, most)
-    if state.since is None:
-        return most
-    seconds_up = int((now - state.since).total_seconds())
-    return min(RAMP_FIRST << max(seconds_up, 0), most) if seconds_up < RAMP_SECONDS else most
+    if state.state == Upstream.State.UP:
+        return 0 if state.is_paused(now) else most
+    taken = Upstream.objects.filter(
+        Q(probe_at=None) | Q(probe_at__lte=now), state=state.state
+    ).update(probe_at=now + _probe_every(state.state))
+    return min(taken, most)
+
+
+def _probe_every(state: str) -> dt.timedelta:
+    return REFUSED_EVERY if state == Upstream.State.REFUSED else PROBE_EVERY
 
 
 def note(errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.datetime) -> None:
@@ -66,6 +74,9 @@ def note(errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.dateti
     refusal = _refusal(errors, case_dev)
     outages = [error for error in errors if isinstance(error, Unreachable | Unavailable)]
     silent = (Unreachable, Unavailable, Unreadable)
+    for error in errors:
+        if isinstance(error, RateLimited):
+            pause(error, now)
     if refusal:
         _enter(Upstream.State.REFUSED, refusal.sentence, now)
     elif any(not isinstance(error, silent) for error in errors):
@@ -109,12 +120,50 @@ def _succeeded(state: Upstream, now: dt.datetime, *, was_answered: bool) -> None
         )
         if recovered:
             logger.warning("Case.dev answers again")
+            spread(now, now)
             notices.publish_upstream()
         return
     # Reading costs no lock, so the row is written only when it tells something new.
     is_stale = state.last_ok_at is None or state.last_ok_at < now - NOTED_EVERY
     if state.failures or (heard and is_stale):
         Upstream.objects.filter(pk=Upstream.SOLE).update(failures=0, **heard)
+
+
+def pause(limit: RateLimited, now: dt.datetime) -> dt.datetime:
+    """Leave Case.dev alone for as long as `limit` asks; returns until when. No other limit cuts
+    a pause short."""
+    wait = PAUSE if limit.retry_after is None else schedule.within_reason(limit.retry_after)
+    until = now + dt.timedelta(seconds=wait)
+    upstream()
+    begun = Upstream.objects.filter(
+        Q(paused_until=None) | Q(paused_until__lt=until - SAME_PAUSE), pk=Upstream.SOLE
+    ).update(paused_until=until)
+    if begun:
+        logger.warning("Case.dev asks us to wait %.0f s", wait)
+        spread(until, until)
+        notices.publish_upstream()
+    return until
+
+
+def spread(before: dt.datetime, start: dt.datetime) -> None:
+    """Let what is due before `before` come one after the other over SPREAD from `start`, slowly
+    at first. All of it at once would be what no rate limit and no API that just came back likes.
+
+    A share is a statement of its own, so that no two rows stay locked for long.
+    """
+    if Poll.objects.due(before).count() <= FEW:
+        return
+    for share in range(SHARES):
+        moment = after(start, (share + 1) / SHARES)
+        Poll.objects.due(before).alias(share=Mod(F("pk"), Value(SHARES))).filter(
+            share=share, due_at__lt=moment
+        ).order_by().update(due_at=moment)
+
+
+def after(start: dt.datetime, part: float | None = None) -> dt.datetime:
+    """When something may come back that waited for `start`: the `part` (0 to 1) of SPREAD, or by
+    chance. Many of them come ever faster, but never all at once."""
+    return start + SPREAD * (random.random() if part is None else part) ** 0.5
 
 
 def _failed(errors: Sequence[CaseDevError], now: dt.datetime) -> None:
@@ -140,7 +189,7 @@ def _enter(state: Upstream.State, sentence: str, now: dt.datetime) -> None:
     entered = (
         Upstream.objects.filter(pk=Upstream.SOLE)
         .exclude(state=state)
-        .update(state=state, since=now, last_error=sentence, probe_at=now + PROBE_EVERY)
+        .update(state=state, since=now, last_error=sentence, probe_at=now + _probe_every(state))
     )
     if entered:
         logger.error("Case.dev %s: %s", state.label, sentence)

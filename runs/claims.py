@@ -80,9 +80,10 @@ def _as_claim(poll: Poll, ask_until: float) -> Claim:
     )
 
 
-def release(held: Claim) -> None:
-    """Give a lease back without having asked; the run stays as due as it was."""
-    Poll.objects.filter(pk=held.run, fence=held.fence).update(leased_until=None)
+def release(held: Claim, due_at: dt.datetime | None = None) -> None:
+    """Give a lease back without having asked; the run is due at `due_at`, else as it was."""
+    fields = {"leased_until": None} | ({"due_at": due_at} if due_at else {})
+    Poll.objects.filter(pk=held.run, fence=held.fence).update(**fields)
 
 
 class Room:

@@ -21,7 +21,7 @@ from django.db.models import F, Q
 
 from runs import breaker, habits, notices, schedule, sync
 from runs.casedev.client import Answer, Client, client
-from runs.casedev.errors import CaseDevError, NotFound, Unreadable
+from runs.casedev.errors import CaseDevError, NotFound, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
 from runs.models import Poll, Run
 
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 48  # runs a claim, and runs held by a process at once
 THREADS = 16  # requests in flight a process
+TELLS_EVERY = 1.0  # seconds between two signs of life in a long round
 
 
 class Outcome(StrEnum):
@@ -36,7 +37,7 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     OVERTAKEN = "overtaken"  # another claim holds the run by now
-    LATE = "late"  # its turn came too late in the lease; nothing was asked
+    LATE = "late"  # its turn came too late in the lease, or in a pause; nothing was asked
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -51,15 +52,25 @@ class Report(msgspec.Struct, frozen=True):
         return not is_ours and self.outcome is not Outcome.LATE
 
 
+class Round:
+    """What the polls of one claim share."""
+
+    def __init__(self, case_dev: Client, looked_at: Iterable[int] = ()) -> None:
+        self.case_dev = case_dev
+        self.looked_at = looked_at
+        self.paused_until: dt.datetime | None = None  # one of them met a rate limit
+
+
 def poll_due(most: int = BATCH, case_dev: Client | None = None) -> int:
     """Poll what is due, up to `most`; returns how many were claimed.
 
     A full batch means that more may be due.
     """
-    with _room.some(most) as room:
-        count = _poll_due(room, case_dev or client()) if room else 0
-    notices.beat()
-    return count
+    try:
+        with _room.some(most) as room:
+            return _poll_due(room, case_dev or client()) if room else 0
+    finally:
+        notices.beat()  # whatever came of it: who finishes rounds is not deaf
 
 
 def _poll_due(most: int, case_dev: Client) -> int:
@@ -68,13 +79,11 @@ def _poll_due(most: int, case_dev: Client) -> int:
     is_any_due = Poll.objects.due(now + EARLY).exists()
     allowed = breaker.allowance(now, most) if is_any_due else 0
     claims = claim(now, allowed) if allowed else []
-    looked_at = notices.watched(held.run for held in claims)
+    this = Round(case_dev, notices.watched(held.run for held in claims))
     if len(claims) == 1:
-        reports = [_poll_safely(claims[0], case_dev, looked_at)]
+        reports = [_poll_safely(claims[0], this)]
     else:
-        reports = list(
-            _threads().map(lambda held: _poll_in_thread(held, case_dev, looked_at), claims)
-        )
+        reports = list(_threads().map(lambda held: _poll_in_thread(held, this), claims))
     heard = [report.error for report in reports if report.tells_of_upstream]
     breaker.note(heard, case_dev, _now())
     return len(claims)
@@ -98,20 +107,32 @@ def rest() -> bool:
     return True
 
 
-def _poll_in_thread(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Report:
+def _poll_in_thread(held: Claim, this: Round) -> Report:
     """`_poll_safely` in a thread that outlives its task, so that its connection to the database
-    may have broken since the last time."""
+    may have broken since the last time. Tells of life meanwhile: a round can last."""
     try:
         if connection.connection is not None and not connection.is_usable():
             connection.close()
     except DatabaseError:
         connection.close()
-    return _poll_safely(held, case_dev, looked_at)
+    report = _poll_safely(held, this)
+    _tell_of_life()
+    return report
 
 
-def _poll_safely(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Report:
+def _tell_of_life() -> None:
+    global _told_at
+    if time.monotonic() - _told_at > TELLS_EVERY:
+        _told_at = time.monotonic()
+        notices.beat()
+
+
+_told_at = 0.0
+
+
+def _poll_safely(held: Claim, this: Round) -> Report:
     try:
-        return poll(held, case_dev, looked_at)
+        return poll(held, this)
     except DatabaseError:
         # The lease runs out and the run is claimed again; only the connection needs care.
         logger.exception("poll of %s could not be stored", held.run_id)
@@ -120,17 +141,19 @@ def _poll_safely(held: Claim, case_dev: Client, looked_at: Iterable[int]) -> Rep
         return Report(Outcome.FAILED)
 
 
-def poll(held: Claim, case_dev: Client, looked_at: Iterable[int] = ()) -> Report:
+def poll(held: Claim, this: Round) -> Report:
     """Ask about one claimed run and store the answer. Raises only `DatabaseError`."""
-    if time.monotonic() > held.ask_until:
-        release(held)
+    if this.paused_until or time.monotonic() > held.ask_until:
+        release(held, this.paused_until and breaker.after(this.paused_until))
         return Report(Outcome.LATE)
     try:
-        answer = case_dev.details(held.run_id)
+        answer = this.case_dev.details(held.run_id)
     except CaseDevError as error:
+        if isinstance(error, RateLimited):
+            this.paused_until = breaker.pause(error, _now())
         return Report(_failed(held, error), error)
     try:
-        return Report(_store(held, answer, is_watched=held.run in looked_at))
+        return Report(_store(held, answer, is_watched=held.run in this.looked_at))
     except Unreadable as error:
         return Report(_failed(held, error), error)
 
@@ -305,7 +328,7 @@ def poll_now(run: Run, case_dev: Client | None = None) -> str:
     if not held:
         return f"{run.run_id} is being polled right now."
     case_dev = case_dev or client()
-    report = poll(held[0], case_dev)
+    report = poll(held[0], Round(case_dev))
     breaker.note([report.error], case_dev, _now())
     match report.outcome:
         case Outcome.CHANGED:

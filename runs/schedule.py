@@ -60,10 +60,15 @@ def after_failure(failures: int, retry_after: float | None, chance: random.Rando
     API asks for is obeyed within the clamp, and a little stretched for the same reason.
     """
     if retry_after is not None:
-        asked = min(max(retry_after, WAIT_SHORTEST), WAIT_LONGEST)
+        asked = within_reason(retry_after)
         return min(asked * (1 + chance.random() * 0.1), WAIT_LONGEST)
     ceiling = min(BACKOFF_FIRST * 2.0 ** min(failures - 1, 16), BACKOFF_LONGEST)
     return max(chance.random() * ceiling, WAIT_SHORTEST)
+
+
+def within_reason(retry_after: float) -> float:
+    """Seconds to wait when `retry_after` were asked for: 1 s to 15 min."""
+    return min(max(retry_after, WAIT_SHORTEST), WAIT_LONGEST)
 
 
 def seconds_since(moment: dt.datetime | None, now: dt.datetime) -> float | None:

@@ -81,12 +81,16 @@ class Upstream(models.Model):
     last_ok_at = models.DateTimeField(null=True)
     last_error = models.TextField(default="")
     probe_at = models.DateTimeField(null=True, help_text="The next try while down.")
+    paused_until = models.DateTimeField(null=True, help_text="A rate limit asks for this.")
 
     class Meta:
         verbose_name_plural = "upstream"
 
     def __str__(self) -> str:
         return f"Case.dev {self.get_state_display()}"
+
+    def is_paused(self, now: dt.datetime) -> bool:
+        return self.paused_until is not None and self.paused_until > now
 
 
 class Discovery(models.Model):

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from runs import breaker
+from runs import breaker, poller
 from runs.casedev.errors import (
     CaseDevError,
     Forbidden,
@@ -69,12 +69,29 @@ def test_an_outage_lets_one_probe_through_in_thirty_seconds() -> None:
     assert (state.state, state.since) == (State.DOWN, NOW)
 
 
-def test_what_comes_back_comes_back_by_a_ramp() -> None:
+def test_what_comes_back_does_so_ever_faster_and_never_at_once() -> None:
+    polls = [poll_of(due_run(poll_due_at=NOW)) for _ in range(200)]
     note(*[DOWN] * 5)
     state = note(None, seconds=100)
     assert (state.state, state.since, state.failures) == (State.UP, later(100), 0)
-    assert [allowed(100 + s, 500) for s in range(9)] == [4, 8, 16, 32, 64, 128, 256, 500, 500]
-    assert allowed(101, 3) == 3
+    assert allowed(100, 500) == 500
+    waits = [(poll.due_at - later(100)).total_seconds() for poll in Poll.objects.all()]
+    assert len(waits) == len(polls)
+    assert min(waits) > 0
+    assert max(waits) == breaker.SPREAD.total_seconds()
+    steady = len(polls) / 5
+    for second in range(10):
+        coming = sum(second < wait <= second + 1 for wait in waits)
+        again = sum(second - 5 < wait <= second - 4 for wait in waits)  # five seconds after
+        assert coming + again < 2 * steady
+
+
+def test_a_few_runs_need_not_wait_for_each_other() -> None:
+    for _ in range(breaker.FEW):
+        due_run(poll_due_at=NOW)
+    note(*[DOWN] * 5)
+    note(None, seconds=100)
+    assert set(Poll.objects.values_list("due_at", flat=True)) == {NOW}
 
 
 @pytest.mark.parametrize(
@@ -109,11 +126,19 @@ def test_a_refused_key_stops_everything_until_somebody_tries_again() -> None:
     state = note(None, KeyRefused("Case.dev answered 401: Invalid API key"), None)
     assert (state.state, state.since) == (State.REFUSED, NOW)
     assert state.last_error == "Case.dev answered 401: Invalid API key"
-    assert [allowed(seconds) for seconds in (0, 31, 10**6)] == [0, 0, 0]
+    assert [allowed(seconds) for seconds in (0, 31, 899)] == [0, 0, 0]
     assert note(*[DOWN] * 9).state == State.REFUSED
     breaker.try_again(later(70))
     assert [allowed(70), allowed(71)] == [1, 0]
     assert note(None, seconds=71).state == State.UP
+
+
+def test_a_refused_key_is_tried_once_in_fifteen_minutes() -> None:
+    refusal = KeyRefused("Case.dev answered 401: Invalid API key")
+    note(refusal)
+    assert [allowed(60 * minute) for minute in range(1, 46)].count(1) == 3
+    assert note(refusal, seconds=2700).since == NOW  # still the same refusal
+    assert note(None, seconds=2701).state == State.UP
 
 
 def test_a_new_try_changes_nothing_while_all_is_well() -> None:
@@ -140,6 +165,49 @@ def test_a_forbidden_run_is_the_whole_key_s_matter_only_if_the_list_is_forbidden
     errors = [Forbidden("Case.dev answered 403.") for _ in range(30)]
     assert note(*errors, api=api).state == state
     assert api.asked == ["list"]  # a storm of them asks once
+
+
+# Rate limits --------------------------------------------------------------------------------------
+
+
+def test_a_rate_limit_makes_the_whole_organisation_wait() -> None:
+    state = note(None, RateLimited("Case.dev answered 429.", retry_after=40), None)
+    assert (state.state, state.paused_until) == (State.UP, later(40))
+    assert [allowed(seconds) for seconds in (0, 39, 40)] == [0, 0, 48]
+
+
+def test_a_limit_that_names_no_time_or_a_senseless_one_is_a_pause_within_reason() -> None:
+    for asked, wait in ((None, 5), (0.0, 1), (1e9, 900)):
+        Upstream.objects.all().delete()
+        note(RateLimited("Case.dev answered 429.", retry_after=asked))
+        assert breaker.upstream().paused_until == later(wait)
+
+
+def test_a_pause_is_never_cut_short_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    note(*[RateLimited("Case.dev answered 429.", retry_after=60)] * 9)
+    note(RateLimited("Case.dev answered 429.", retry_after=2), None, seconds=0.5)
+    assert breaker.upstream().paused_until == later(60)
+    assert [record.message for record in caplog.records] == ["Case.dev asks us to wait 60 s"]
+    note(RateLimited("Case.dev answered 429.", retry_after=60), seconds=30)
+    assert breaker.upstream().paused_until == later(90)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_round_that_meets_a_limit_asks_no_further_and_comes_back_spread() -> None:
+    runs = [due_run() for _ in range(48)]
+    api = Api(lambda run_id: reply({}, 429, retry_after="30"))
+    assert api.poll() == 48
+    asked = len(api.asked)
+    assert asked <= poller.THREADS
+    make_due(due_run())
+    assert api.poll() == 0
+    assert len(api.asked) == asked
+    assert not Poll.objects.exclude(leased_until=None).exists()
+    assert Poll.objects.filter(failures=0).count() == len(runs) + 1 - asked
+    until = breaker.upstream().paused_until
+    assert until
+    waits = Poll.objects.filter(pk__in=[run.pk for run in runs], failures=0)
+    assert all(until <= poll.due_at <= until + breaker.SPREAD for poll in waits if poll.due_at)
 
 
 def test_every_change_of_state_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -185,7 +253,7 @@ def test_a_refused_key_is_found_out_once_and_nothing_is_asked_after() -> None:
     api.for_all = now_details
     assert api.poll() == 1
     assert breaker.upstream().state == State.UP
-    assert api.poll() == 4  # the ramp
+    assert api.poll() == 5  # a few need not wait
     assert not Poll.objects.filter(quarantined_at__isnull=False).exists()
 
 
@@ -215,8 +283,6 @@ def test_the_probe_of_an_outage_is_not_spent_while_nothing_is_due() -> None:
 def test_an_outage_costs_a_request_in_thirty_seconds_and_recovers(
     simulator: SimulatorServer,
 ) -> None:
-    from runs import poller
-
     runs = [due_run(run_id=simulator.start("nda_review").id) for _ in range(8)]
     fault = simulator.fault("status", status=503)
     poller.poll_due()
@@ -231,7 +297,5 @@ def test_an_outage_costs_a_request_in_thirty_seconds_and_recovers(
     make_due(*runs)
     assert poller.poll_due() == 1
     assert breaker.upstream().state == State.UP
-    assert poller.poll_due() == 4
-    Upstream.objects.update(since=timezone.now() - dt.timedelta(seconds=9))
-    assert poller.poll_due() == 3
+    assert poller.poll_due() == 7
     assert not Poll.objects.filter(failures__gt=0).exists()

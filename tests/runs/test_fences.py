@@ -15,7 +15,7 @@ from runs import notices, poller
 from runs.casedev.client import DEADLINE
 from runs.claims import ASK_WITHIN, LEASE, release
 from runs.models import Payload, Poll, Run, Upstream
-from runs.poller import Outcome
+from runs.poller import Outcome, Round
 from tests.factories import make_runs
 from tests.runs.answers import client_of, details, reply, step
 from tests.runs.polling import (
@@ -47,7 +47,7 @@ def test_whoever_was_overtaken_writes_nothing(body: Any) -> None:
     before = Poll.objects.values().get(pk=run.pk)
     late = {"same": first, None: now_details(run.run_id, guidance="late")}.get(body, body)
     assert poller.store(old, answer(late)) is Outcome.OVERTAKEN
-    report = poller.poll(old, client_of(lambda request: reply({}, 500)))
+    report = poller.poll(old, Round(client_of(lambda request: reply({}, 500))))
     assert report.outcome is Outcome.OVERTAKEN
     release(old)
     assert Poll.objects.values().get(pk=run.pk) == before
@@ -64,7 +64,7 @@ def test_a_claim_whose_turn_comes_too_late_is_given_back_unasked() -> None:
     held = claim_of(run)
     late = msgspec.structs.replace(held, ask_until=time.monotonic() - 1)
     api = Api(now_details(run.run_id))
-    assert poller.poll(late, api.client).outcome is Outcome.LATE
+    assert poller.poll(late, Round(api.client)).outcome is Outcome.LATE
     assert api.asked == []
     poll = poll_of(run)
     assert (poll.leased_until, poll.due_at, poll.failures) == (None, due_at, 0)
