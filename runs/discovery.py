@@ -5,6 +5,9 @@ so that it can be interrupted at any point. From then on a walk stops at the fir
 holds nothing new. An unfinished walk goes on where it was, or a gap would stay for ever. For the
 same reason a page and how far it brought the walk are written together: runs that were stored
 without it would look, the next time, like the end of what is new.
+
+A walk can take long, and what is newest is what people look for: while one is unfinished, each
+turn begins with a look at the top.
 """
 
 import datetime as dt
@@ -19,7 +22,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from runs import agents, breaker, columns, notices, poller, schedule
-from runs.casedev.client import Client, client, is_run_id
+from runs.casedev.client import DEADLINE, Client, client, is_run_id
 from runs.casedev.errors import CaseDevError, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import ListedRun, Notes, RunPage, read, read_part
 from runs.claims import claim, release
@@ -88,6 +91,8 @@ def _claim(now: dt.datetime) -> Discovery | None:
 
 def _walk(held: Discovery, case_dev: Client) -> bool:
     """Up to PAGES_A_TURN pages; whether more are left. Raises CaseDevError."""
+    if held.cursor and not _look_at_top(held, case_dev):
+        return False
     limit = LIMIT if held.walked_at else FIRST_WALK_LIMIT
     visited: set[str] = set()
     for _ in range(PAGES_A_TURN):
@@ -99,6 +104,49 @@ def _walk(held: Discovery, case_dev: Client) -> bool:
             return False
     Discovery.objects.filter(pk=held.pk, fence=held.fence).update(leased_until=None)
     return True
+
+
+def _look_at_top(held: Discovery, case_dev: Client) -> bool:
+    """Store what is new above the walk; False if the claim is lost.
+
+    All of it in one transaction: runs that were stored without those between them and the known
+    ones would hide these for ever. If there is no end of it, the walk begins anew.
+    """
+    pages: list[_Page] = []
+    cursor = ""
+    for _ in range(PAGES_A_TURN):
+        pages.append(_read_page(case_dev.runs(cursor, LIMIT).body))
+        cursor = pages[-1].next_cursor
+        if not cursor or not _unknown(pages[-1]):
+            return _take_all(held, pages)
+    held.cursor, held.walked_at = "", None
+    return _take_all(held, pages)
+
+
+def _take_all(held: Discovery, pages: list[_Page]) -> bool:
+    with transaction.atomic():
+        if _hold(held) is None:
+            return False
+        stored = [run for page in pages for run in _store_new(_unknown(page), page.notes)]
+        Discovery.objects.filter(pk=held.pk).update(
+            cursor=held.cursor,
+            walked_at=held.walked_at,
+            found=F("found") + len(stored),
+            leased_until=_now() + LEASE,
+        )
+    notices.publish([notices.Notice(run.pk, run.version) for run in stored])
+    return True
+
+
+def _hold(held: Discovery) -> Discovery | None:
+    """The row, locked until the transaction ends; None if the claim is lost."""
+    ours = Discovery.objects.select_for_update().filter(pk=held.pk, fence=held.fence)
+    return ours.first()
+
+
+def _unknown(page: _Page) -> list[ListedRun]:
+    known = set(Run.objects.filter(run_id__in=page.listed).values_list("run_id", flat=True))
+    return [run for run_id, run in page.listed.items() if run_id not in known]
 
 
 def _read_page(body: bytes) -> _Page:
@@ -127,8 +175,7 @@ def _take(held: Discovery, page: _Page) -> bool:
     """Store the new runs of a page and how far the walk has come; False if the claim is lost."""
     now = _now()
     with transaction.atomic():
-        ours = Discovery.objects.select_for_update().filter(pk=held.pk, fence=held.fence)
-        if ours.first() is None:
+        if _hold(held) is None:
             return False
         known = dict(Run.objects.filter(run_id__in=page.listed).values_list("run_id", "status"))
         new = [run for run_id, run in page.listed.items() if run_id not in known]
@@ -207,11 +254,17 @@ def _new_run(run_id: str, known: columns.Columns, now: dt.datetime) -> Run:
 
 
 def _wake(run_ids: list[str]) -> None:
-    """The list shows another status than we have: ask for the details now."""
-    if run_ids:
-        Poll.objects.filter(run__run_id__in=run_ids, failures=0, due_at__gt=_now()).update(
-            due_at=_now()
-        )
+    """The list shows another status than we have: ask for the details now.
+
+    A row that is locked is being polled this moment; to wait for it, holding others, could be to
+    wait for each other.
+    """
+    if not run_ids:
+        return
+    with transaction.atomic():
+        asleep = Poll.objects.filter(run__run_id__in=run_ids, failures=0, due_at__gt=_now())
+        free = asleep.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
+        Poll.objects.filter(pk__in=list(free)).update(due_at=_now())
 
 
 _WRAPPING = string.whitespace + "\"'`<>()[]{},;"  # what a pasted id is often wrapped in
@@ -240,10 +293,12 @@ def add(pasted: str, case_dev: Client | None = None) -> Run:
     Raises NotARunId (nothing was asked) or a CaseDevError (nothing was stored).
     """
     run_id = run_id_in(pasted)
-    known = Run.objects.filter(run_id=run_id).first()
-    if known:
-        return known
-    case_dev = case_dev or client()
+    with notices.alone(f"add:{run_id}", DEADLINE):
+        known = Run.objects.filter(run_id=run_id).first()
+        return known or _ask_and_store(run_id, case_dev or client())
+
+
+def _ask_and_store(run_id: str, case_dev: Client) -> Run:
     try:
         answer = case_dev.details(run_id)
     except CaseDevError as error:

@@ -6,8 +6,8 @@ database, and a run that nobody is known to watch is polled at its ordinary pace
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 
 import msgspec
@@ -85,6 +85,24 @@ def is_first(what: str, within: int) -> bool:
     except redis.RedisError as error:
         logger.warning("mark of %s not set: %s", what, type(error).__name__)
         return False
+
+
+@contextmanager
+def alone(what: str, within: float) -> Iterator[None]:
+    """Nobody else does `what` while the block lasts, but for no longer than `within` seconds;
+    whoever comes second waits that long at most. While Redis is away nobody waits."""
+    lock = connection().lock(f"runsheet:alone:{what}", timeout=within, blocking_timeout=within)
+    try:
+        is_ours = lock.acquire()
+    except redis.RedisError as error:
+        logger.warning("nobody kept from %s: %s", what, type(error).__name__)
+        is_ours = False
+    try:
+        yield
+    finally:
+        if is_ours:
+            with suppress(redis.RedisError):  # it may have lasted longer, or Redis be gone
+                lock.release()
 
 
 def beat() -> None:

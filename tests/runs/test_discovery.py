@@ -1,6 +1,7 @@
 """Finding runs: the walk through the list, wherever it is interrupted, and adding one by hand."""
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from runs import breaker, discovery
+from runs import breaker, discovery, notices
 from runs.casedev.errors import CaseDevError, NotFound, Unavailable, Unreadable
 from runs.models import Agent, Discovery, Poll, Run, Upstream
 from runs.simulator.testing import SimulatorServer
@@ -139,7 +140,7 @@ def test_a_turn_has_an_end_and_asks_to_go_on_at_once() -> None:
     assert org.discover() is True
     assert len(org.requests) == discovery.PAGES_A_TURN
     assert discovery.discover_due(org.client) is True  # there is nothing to wait for
-    assert len(org.requests) == 2 * discovery.PAGES_A_TURN
+    assert len(org.requests) == 2 * discovery.PAGES_A_TURN + 1  # with a look at the top
     org.discover_all()
     assert stored() == set(range(100))
 
@@ -197,7 +198,7 @@ def test_a_page_that_fails_is_asked_for_again_and_leaves_no_gap(which: int) -> N
     org.discover_all()
     assert stored() == set(range(20))
     assert (walk().failures, walk().last_error) == (0, "")
-    assert len(org.requests) == 6
+    assert len(org.requests) == 6 + (which > 0)  # with a look at the top
 
 
 def test_after_an_outage_all_that_came_meanwhile_is_found() -> None:
@@ -206,6 +207,41 @@ def test_after_an_outage_all_that_came_meanwhile_is_found() -> None:
     org.count = 63
     org.discover_all()
     assert stored() == set(range(63))
+
+
+def test_runs_on_top_are_found_while_the_first_walk_goes_on() -> None:
+    org = Org(2_000, page=50)
+    assert org.discover() is True
+    for came in (1, 60, 399):  # fewer than a page, more, as many as a turn reads
+        org.count += came
+        assert org.discover() is True
+        assert Run.objects.filter(run_id=f"run_{org.count - 1}").exists()
+    org.discover_all()
+    assert Run.objects.count() == org.count
+
+
+@pytest.mark.parametrize("count", [2_000, 600])  # within the first walk, and after it
+def test_more_runs_on_top_than_a_turn_can_read_leave_no_gap(count: int) -> None:
+    org = Org(count, page=50)
+    if count == 600:
+        org.discover_all()
+        org.count += 450
+    assert org.discover() is True
+    org.count += 500
+    org.discover_all()
+    assert Run.objects.count() == org.count
+
+
+def test_a_look_at_the_top_that_is_broken_off_leaves_no_gap() -> None:
+    org = Org(2_000, page=50)
+    org.discover()
+    org.count += 120
+    org.spoil = lambda cursor: reply({}, 500) if cursor == f"run_{org.count - 50}" else None
+    assert org.discover() is False
+    assert Run.objects.count() == 400
+    org.spoil = lambda cursor: None
+    org.discover_all()
+    assert Run.objects.count() == org.count
 
 
 def test_runs_on_top_are_found_while_the_list_below_is_known() -> None:
@@ -547,6 +583,30 @@ def test_a_run_found_while_a_person_adds_it_is_filled_by_whoever_asked_first() -
     run = discovery.add("run_1", knowing(details(id="run_1"), meanwhile))
     assert run.version == 1
     assert Run.objects.count() == Poll.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_add_one_run_at_once_make_one_request() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        time.sleep(0.2)  # long enough for all to have come
+        return reply(details(id="run_1"))
+
+    case_dev = client_of(answer)
+    found = in_threads(5, lambda: discovery.add("run_1", case_dev).pk)
+    assert len(set(found)) == 1
+    assert len(asked) == 1
+
+
+def test_without_redis_a_run_can_be_added(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    notices.connection.cache_clear()
+    try:
+        assert discovery.add("run_1", knowing(details(id="run_1"))).version == 1
+    finally:
+        notices.connection.cache_clear()
 
 
 @pytest.mark.django_db(transaction=True)
