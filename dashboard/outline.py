@@ -111,6 +111,12 @@ class Outline:
     def _positions(self) -> list[int]:
         return [step.position for step in self.present]
 
+    def at(self, position: int) -> Brief | None:
+        """The step that is told at `position` now."""
+        at = bisect_left(self._positions, position)
+        found = self.present[at : at + 1]
+        return found[0] if found and found[0].position == position else None
+
     def before(self, position: int) -> Brief | None:
         """The step before that at `position`, in the API's order."""
         at = bisect_left(self._positions, position)

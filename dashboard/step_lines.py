@@ -13,9 +13,10 @@ from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
 from dashboard.outline import Brief, Outline
-from dashboard.rendering import captions
+from dashboard.rendering import captions, words
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
+from dashboard.rendering.words import Budget, Words
 from dashboard.sizes import Octets
 from runs import outcomes
 from runs.models import Revision, Run, Step
@@ -45,6 +46,7 @@ class Line:
     caption: Caption | None
     said: SafeString
     rest: SafeString
+    is_formatted: bool  # said and rest are blocks of HTML, else text whose line breaks count
     said_is_cut: bool
     said_size: int
     peek: str
@@ -72,9 +74,19 @@ _KINDS = {
 def lines(run: Run, steps: Sequence[Brief], outline: Outline) -> list[Line]:
     """Lines for `steps`, in their order: one query for each AT_ONCE of them."""
     texts: dict[int, Mapping[str, Any]] = {}
-    for at in range(0, len(steps), AT_ONCE):
-        texts |= {row["pk"]: row for row in _texts(run, steps[at : at + AT_ONCE])}
-    return [_line(run, step, texts[step.pk], outline) for step in steps if step.pk in texts]
+    read = [*steps, *_answers_elsewhere(steps, outline)]
+    for at in range(0, len(read), AT_ONCE):
+        texts |= {row["pk"]: row for row in _texts(run, read[at : at + AT_ONCE])}
+    budget = Budget()
+    return [_line(run, step, texts, outline, budget) for step in steps if step.pk in texts]
+
+
+def _answers_elsewhere(steps: Sequence[Brief], outline: Outline) -> list[Brief]:
+    """Results that are told by steps which are not among `steps`, though their calls are."""
+    here = {step.position for step in steps}
+    wanted = (outline.answers.get(position) for position in here)
+    found = (outline.at(position) for position in wanted if position and position not in here)
+    return [step for step in found if step]
 
 
 def _texts(run: Run, steps: Sequence[Brief]) -> Iterable[Mapping[str, Any]]:
@@ -107,12 +119,21 @@ def state_of(run: Run, step: Brief, outline: Outline) -> str:
     return "done" if is_done else "open"
 
 
-def _line(run: Run, step: Brief, texts: Mapping[str, Any], outline: Outline) -> Line:
+def _line(
+    run: Run,
+    step: Brief,
+    texts_of: Mapping[int, Mapping[str, Any]],
+    outline: Outline,
+    budget: Budget,
+) -> Line:
+    texts = texts_of[step.pk]
     state = "" if step.is_gone else state_of(run, step, outline)
     kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
     shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
     said = (texts["said"] or "")[:shown]
-    first = _first_part(said) if kind != "thinking" else said
+    told, more = Words(visible(said), False), Words(visible(""), False)
+    if kind != "thinking":
+        told, more = words.in_parts(said, SAID_AT_ONCE, budget if kind == "output" else Budget(-1))
     return Line(
         position=step.position,
         dom_id=f"s{step.position}-was-{step.pk}" if step.is_gone else f"s{step.position}",
@@ -120,9 +141,10 @@ def _line(run: Run, step: Brief, texts: Mapping[str, Any], outline: Outline) -> 
         type=step.type,
         is_known=kind != "other",
         tool=step.tool_name,
-        caption=_caption(step, texts, outline, state),
-        said=visible(first),
-        rest=visible(said[len(first) :]),
+        caption=_caption(step, _with_answer(step, texts_of, outline), outline, state),
+        said=told.html,
+        rest=more.html,
+        is_formatted=told.is_formatted,
         said_is_cut=(texts["said_length"] or 0) > len(said),
         said_size=texts["said_size"] or 0,
         peek=said[:200],
@@ -138,6 +160,18 @@ def _line(run: Run, step: Brief, texts: Mapping[str, Any], outline: Outline) -> 
         was_changed=texts["was_changed"],
         pk=step.pk,
     )
+
+
+def _with_answer(
+    step: Brief, texts_of: Mapping[int, Mapping[str, Any]], outline: Outline
+) -> Mapping[str, Any]:
+    """The texts of a step; of a call that a later step answers, with the output told there."""
+    texts = texts_of[step.pk]
+    answer = outline.at(outline.answers.get(step.position, 0))
+    told = texts_of.get(answer.pk) if answer and not step.is_gone else None
+    if told is None or told["output"] is None:
+        return texts
+    return {**texts, "output": told["output"], "output_length": told["output_length"]}
 
 
 def _caption(step: Brief, texts: Mapping[str, Any], outline: Outline, state: str) -> Caption | None:
@@ -159,17 +193,6 @@ def _caption(step: Brief, texts: Mapping[str, Any], outline: Outline, state: str
         tense = "running"
     value = captions.read_output(output, length <= OUTPUT_READ)
     return captions.of_call(step.tool_name, texts["given"], value, tense, reason)
-
-
-def _first_part(text: str) -> str:
-    """The beginning of a long text, up to the end of a paragraph, line or word."""
-    if len(text) <= SAID_AT_ONCE:
-        return text
-    for mark in ("\n\n", "\n", " "):
-        at = text.rfind(mark, SAID_AT_ONCE // 3, SAID_AT_ONCE)
-        if at > 0:
-            return text[: at + len(mark)]
-    return text[:SAID_AT_ONCE]
 
 
 def gap(step: Brief, before: Brief | None) -> dt.timedelta | None:
