@@ -1,11 +1,10 @@
 """Steps and usage entries: from the lists of an answer to their rows.
 
-A digest of each item as it was last stored is kept beside the payload, so that the items of a
-long run that did not change are neither decoded nor read from the database.
+A fingerprint of each few items as they were last stored is kept, so that the items of a long run
+that did not change are neither decoded nor read from the database.
 """
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Callable, Hashable, Sequence
 from itertools import batched
@@ -16,12 +15,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import F
 from msgspec import Raw, UnsetType
 
-from runs import bulk, columns
+from runs import bulk, columns, fingerprints, outlines, text
 from runs.alignment import Alignment, Item, Stored, align
-from runs.casedev.payloads import EntryPayload, Notes, StepPayload, read_part
-from runs.models import Payload, Revision, Run, Step, UsageEntry
+from runs.casedev.payloads import NOT_UTF8, EntryPayload, Notes, StepPayload, read_part
+from runs.models import Fingerprint, Revision, Run, Step, UsageEntry
 
-DIGEST_BYTES = 8
 BATCH = 500
 FEW = 500  # up to this many rows are looked up by position, more by reading them all
 ASIDE = 1_000_000_000  # added to positions while rows change places
@@ -40,15 +38,15 @@ class Track(msgspec.Struct, frozen=True):
     mark: tuple[str, ...]  # columns that an item keeps for life
     json: tuple[str, ...]  # columns that hold JSON text
     rising: tuple[str, ...]  # numbers that rise while something goes on
-    digests: str  # the field of Payload
-    read: Callable[[Raw, str, Notes], columns.Columns]
+    fingerprint: str  # the field of Fingerprint
+    read: Callable[[bytes | Raw, str, Notes], columns.Columns]
 
 
-def _read_step(raw: Raw, path: str, notes: Notes) -> columns.Columns:
+def _read_step(raw: bytes | Raw, path: str, notes: Notes) -> columns.Columns:
     return columns.of_step(read_part(raw, StepPayload, path, notes), path, notes)
 
 
-def _read_entry(raw: Raw, path: str, notes: Notes) -> columns.Columns:
+def _read_entry(raw: bytes | Raw, path: str, notes: Notes) -> columns.Columns:
     return columns.of_entry(read_part(raw, EntryPayload, path, notes), path, notes)
 
 
@@ -60,7 +58,7 @@ STEPS = Track(
     mark=("type", "tool_name", "timestamp"),
     json=("tool_input", "tool_output"),
     rising=("duration_ms",),
-    digests="step_digests",
+    fingerprint="steps",
     read=_read_step,
 )
 ENTRIES = Track(
@@ -71,7 +69,7 @@ ENTRIES = Track(
     mark=("kind", "service", "timestamp"),
     json=("metadata",),
     rising=(),
-    digests="entry_digests",
+    fingerprint="entries",
     read=_read_entry,
 )
 
@@ -79,22 +77,28 @@ type Raws = list[Raw] | UnsetType | None
 
 
 def sync_steps(
-    run: Run, raws: Raws, payload: Payload, version: int, now: dt.datetime, notes: Notes
+    run: Run, raws: Raws, kept: Fingerprint, version: int, now: dt.datetime, notes: Notes
 ) -> bool:
     """Bring the steps of `run` up to `raws`; whether any row changed. Absent or null: no word
     on steps, so none is touched."""
-    return isinstance(raws, list) and _Sync(STEPS, run, raws, payload, version, now, notes).go()
+    if not isinstance(raws, list):
+        return False
+    follower = outlines.Follower(run)
+    is_changed = _Sync(STEPS, run, raws, kept, version, now, notes, follower).go()
+    if is_changed:
+        follower.finish()
+    return is_changed
 
 
 def sync_entries(
-    run: Run, raws: Raws, payload: Payload, version: int, now: dt.datetime, notes: Notes
+    run: Run, raws: Raws, kept: Fingerprint, version: int, now: dt.datetime, notes: Notes
 ) -> bool:
     """The same for `usage.entries`. An empty list that comes first is a change: "none" instead
     of "not reported"."""
     if not isinstance(raws, list):
         return False
     is_first_word = run.entry_count is None
-    return _Sync(ENTRIES, run, raws, payload, version, now, notes).go() or is_first_word
+    return _Sync(ENTRIES, run, raws, kept, version, now, notes).go() or is_first_word
 
 
 def is_gain(old: Any, new: Any) -> bool:
@@ -120,25 +124,28 @@ class _Sync:
         track: Track,
         run: Run,
         raws: list[Raw],
-        payload: Payload,
+        kept: Fingerprint,
         version: int,
         now: dt.datetime,
         notes: Notes,
+        follower: outlines.Follower | None = None,
     ) -> None:
-        self.track, self.run, self.raws, self.payload = track, run, raws, payload
+        self.follower = follower  # of the steps alone
+        self.track, self.run, self.raws, self.kept = track, run, raws, kept
         self.version, self.now, self.notes = version, now, notes
         self.rows = track.model._default_manager.filter(run=run)
 
     def go(self) -> bool:
-        fresh = _digests(self.raws)
-        stored = bytes(getattr(self.payload, self.track.digests))
+        fresh = fingerprints.of_items(self.raws)
+        stored = bytes(getattr(self.kept, self.track.fingerprint))
         if fresh == stored:
             return False
-        setattr(self.payload, self.track.digests, fresh)
-        count = len(stored) // DIGEST_BYTES
-        if len(self.raws) < count:
+        setattr(self.kept, self.track.fingerprint, fresh)
+        count = fingerprints.count(stored)
+        is_unknown = not stored and self.run.version > 0
+        if is_unknown or len(self.raws) < count:
             return self._realign()
-        return self._extend(_differing(stored, fresh), count)
+        return self._extend(fingerprints.differing(stored, fresh, self.raws), count)
 
     def _extend(self, differing: list[int], count: int) -> bool:
         """The list kept its items and maybe got more: the common case."""
@@ -198,6 +205,8 @@ class _Sync:
             row.position, row.vanished_at, row.changed_version = place, None, self.version
         fields = ["position", "vanished_at", "changed_version"]
         bulk.update(self.track.model, [row for _, row in moved], fields)
+        if self.follower and (outcome.vanished or moved):
+            self.follower.is_rearranged = True
         return bool(outcome.vanished or moved)
 
     def _set(self, pks: list[int], **values: Any) -> None:
@@ -215,13 +224,18 @@ class _Sync:
                 continue
             if not all(self._is_gain(name, value, settled[name]) for name, value in old.items()):
                 revisions.append(self._revision(row, sent))
+            before = outlines.fact(row) if isinstance(row, Step) else None
             for name in old:
                 setattr(row, name, settled[name])
             row.changed_version = self.version
             touched.append(row)
+            if self.follower and isinstance(row, Step) and before:
+                outlines.mark(row)
+                self.follower.turn(before, outlines.fact(row))
         Revision.objects.bulk_create(revisions, batch_size=BATCH)
         if touched:
-            bulk.update(self.track.model, touched, [*pairs[0][1], "changed_version"])
+            marks = outlines.MARKS if self.follower else ()
+            bulk.update(self.track.model, touched, [*pairs[0][1], *marks, "changed_version"])
         return bool(touched)
 
     def _settled(self, row: Row, sent: columns.Columns) -> columns.Columns:
@@ -251,7 +265,11 @@ class _Sync:
 
     def _insert(self, sent: dict[int, columns.Columns]) -> bool:
         same = {"run_id": self.run.pk, "changed_version": self.version, "vanished_at": None}
-        bulk.insert(self.track.model, (same | {"position": place} | sent[place] for place in sent))
+        rows = [same | {"position": place} | sent[place] for place in sent]
+        if self.follower:
+            rows = [row | {"partner": None} | outlines.marks(row) for row in rows]
+            self.follower.added += map(outlines.new_fact, rows)
+        bulk.insert(self.track.model, rows)
         return bool(sent)
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:
@@ -262,7 +280,13 @@ class _Sync:
         return {row.position: row for row in rows if row.position in wanted}
 
     def _columns(self, place: int) -> columns.Columns:
-        return self.track.read(self.raws[place - 1], f"{self.track.path}[{place}]", self.notes)
+        raw, path = self.raws[place - 1], f"{self.track.path}[{place}]"
+        try:
+            return self.track.read(raw, path, self.notes)
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            # The answer as a whole was not looked through for what is no UTF-8.
+            self.notes.append(NOT_UTF8)
+            return self.track.read(text.mended(text.utf8(bytes(raw))), path, self.notes)
 
     def _identifier(self, row: Row) -> str | None:
         return cast("str | None", getattr(row, self.track.identifier))
@@ -290,21 +314,3 @@ class _Sync:
             replaced_at=self.now,
             body=json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False),
         )
-
-
-def _digests(raws: list[Raw]) -> bytes:
-    return b"".join(
-        hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest() for raw in map(bytes, raws)
-    )
-
-
-def _differing(stored: bytes, fresh: bytes) -> list[int]:
-    """Positions, from 1, at which both hold a digest and they differ."""
-    if fresh.startswith(stored):
-        return []
-    common = min(len(stored), len(fresh))
-    return [
-        start // DIGEST_BYTES + 1
-        for start in range(0, common, DIGEST_BYTES)
-        if stored[start : start + DIGEST_BYTES] != fresh[start : start + DIGEST_BYTES]
-    ]

@@ -10,6 +10,9 @@ import re
 from runs import json_tree
 from runs.json_tree import Node
 
+# Rises when the rule changes, so that what was judged by an earlier one can be judged anew.
+RULE = 1
+
 # How much of an output is looked at, here and by whoever reads only a part.
 PREFIX = 2_000
 

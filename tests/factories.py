@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from runs import outlines
 from runs.models import Agent, Poll, Run, Step, UsageEntry
 
 PROMPTS = (
@@ -127,6 +128,7 @@ def make_steps(run: Run, number: int = 4, **fields: Any) -> list[Step]:
     run.tool_call_count = present.filter(type=Step.Type.TOOL_CALL).count()
     run.last_step_at = steps[-1].timestamp if steps else run.last_step_at
     run.save(update_fields=["step_count", "tool_call_count", "last_step_at"])
+    outlines.rebuild(run, judge=True)
     return steps
 
 

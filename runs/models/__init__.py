@@ -1,7 +1,9 @@
 """The record: what Case.dev said, and when we ask next. Only machines write these tables."""
 
 from runs.models.callbacks import Callback
+from runs.models.fingerprint import Fingerprint
 from runs.models.hosts import KeyHost
+from runs.models.outline import Outline
 from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
 from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
@@ -10,7 +12,9 @@ __all__ = [
     "Agent",
     "Callback",
     "Discovery",
+    "Fingerprint",
     "KeyHost",
+    "Outline",
     "Pace",
     "Payload",
     "Poll",

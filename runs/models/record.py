@@ -5,13 +5,14 @@ Null means that the API gave no value. Whether the key was absent or was `null` 
 """
 
 import datetime as dt
-import zlib
 from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+
+from runs import packing
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -177,7 +178,8 @@ class Step(models.Model):
         TOOL_CALL = "tool_call"
         TOOL_RESULT = "tool_result"
 
-    run = models.ForeignKey(Run, models.CASCADE, related_name="steps")
+    # No index of its own: `live_changed_steps` begins with the run.
+    run = models.ForeignKey(Run, models.CASCADE, related_name="steps", db_index=False)
     position = models.PositiveIntegerField()
     step_id = models.CharField(max_length=200, null=True)
     type = models.CharField(max_length=64, default="")
@@ -192,6 +194,16 @@ class Step(models.Model):
     vanished_at = models.DateTimeField(null=True)
     changed_version = models.PositiveBigIntegerField(
         help_text="The run's version in which this step came or last changed."
+    )
+    # What `runs.outlines` derives from the above and from the steps around.
+    unanswered = models.BooleanField(
+        default=False, help_text="A call that does not carry its own output."
+    )
+    failed = models.BooleanField(
+        default=False, help_text="Its output, or that of its partner, tells of a failure."
+    )
+    partner = models.PositiveIntegerField(
+        null=True, help_text="Position of the result of a call, or of the call of a result."
     )
 
     objects = StepQuerySet.as_manager()
@@ -208,6 +220,21 @@ class Step(models.Model):
         indexes = (
             models.Index(fields=["run", "changed_version"], name="live_changed_steps"),
             models.Index(fields=["step_id"], name="admin_step_id"),
+            models.Index(
+                fields=["run", "type", "tool_name", "failed", "position"],
+                condition=Q(vanished_at=None),
+                name="timeline_filters",
+            ),
+            models.Index(
+                fields=["run", "position"],
+                condition=Q(vanished_at__isnull=False),
+                name="timeline_gone",
+            ),
+            models.Index(
+                fields=["run", "position"],
+                condition=Q(vanished_at=None, unanswered=True),
+                name="sync_open_calls",
+            ),
         )
 
     def __str__(self) -> str:
@@ -304,13 +331,10 @@ class Payload(models.Model):
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="payloads")
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    body = models.BinaryField(help_text="zlib-compressed.")
+    body = models.BinaryField(help_text="As runs.packing compresses.")
     size = models.PositiveBigIntegerField(help_text="Bytes before compression.")
     observed_at = models.DateTimeField()
     error = models.TextField(default="")
-    # One 8-byte digest a step (an entry), in order: what changed is found without reading rows.
-    step_digests = models.BinaryField(default=bytes)
-    entry_digests = models.BinaryField(default=bytes)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["run", "kind"], name="one_payload_a_kind"),)
@@ -321,7 +345,7 @@ class Payload(models.Model):
     @property
     def text(self) -> bytes:
         """The body as it came over the wire, decompressed."""
-        return zlib.decompress(self.body)
+        return packing.unpack(self.body)
 
 
 class Agent(models.Model):

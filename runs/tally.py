@@ -1,0 +1,215 @@
+"""What a run's steps add up to: counts of each kind, and where in time they lie. Pure.
+
+A tally follows its steps one by one and stays small, whatever their number: kinds are counted,
+and places in time are kept as coarsely as MOST_CELLS of them allow.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from runs.pairing import CALL, RESULT
+
+MOST_CELLS = 400
+MOST_KINDS = 500
+OTHERS = "\0"  # counts as the tool of all kinds beyond MOST_KINDS; no stored name holds NUL
+USES = (CALL, RESULT)  # of a tool; only these can fail
+SPOKEN = ("output", "thinking")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MILLISECOND = dt.timedelta(milliseconds=1)
+FINEST = 8  # cells of time are 2**8 ms long at first
+
+
+class Fact(NamedTuple):
+    """A step without its texts. `failed` and `partner` as in `Step`."""
+
+    pk: int
+    position: int
+    type: str
+    tool_name: str | None
+    timestamp: dt.datetime | None
+    duration_ms: int | None
+    unanswered: bool
+    failed: bool
+    partner: int | None
+
+    @property
+    def tool_output(self) -> str | None:
+        """As much of it as pairing wants to know."""
+        return None if self.unanswered else ""
+
+    @property
+    def end(self) -> dt.datetime | None:
+        return ended(self.timestamp, self.duration_ms)
+
+    @property
+    def lane(self) -> int:
+        """Index of its count in a cell."""
+        if self.type in SPOKEN:
+            return OUT if self.type == "output" else THINK
+        return FAIL if self.failed else TOOL
+
+
+def ended(start: dt.datetime | None, duration_ms: int | None) -> dt.datetime | None:
+    """When a step ended, as far as its own time and duration tell."""
+    if start is None:
+        return None
+    try:
+        return start + dt.timedelta(milliseconds=max(duration_ms or 0, 0))
+    except OverflowError:
+        return start
+
+
+# A cell: the first and the last position in it, and how many steps it holds on each lane.
+FIRST, LAST, THINK, TOOL, OUT, FAIL = range(6)
+type Cell = list[int]
+
+
+class Cells(msgspec.Struct):
+    """Steps by place on a line of whole numbers, in cells 2**`shift` long."""
+
+    shift: int = 0
+    cells: dict[int, Cell] = {}
+
+    def add(self, place: int, fact: Fact) -> None:
+        key = place >> self.shift
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = [fact.position, fact.position, 0, 0, 0, 0]
+        cell[FIRST] = min(cell[FIRST], fact.position)
+        cell[LAST] = max(cell[LAST], fact.position)
+        cell[fact.lane] += 1
+        while len(self.cells) > MOST_CELLS:
+            self._coarsen()
+
+    def move(self, place: int, old: Fact, new: Fact) -> None:
+        """A step that stays where it is changed its lane."""
+        cell = self.cells[place >> self.shift]
+        cell[old.lane] -= 1
+        cell[new.lane] += 1
+
+    def _coarsen(self) -> None:
+        coarse: dict[int, Cell] = {}
+        for key, cell in self.cells.items():
+            into = coarse.get(key >> 1)
+            if into is None:
+                coarse[key >> 1] = cell
+                continue
+            into[FIRST] = min(into[FIRST], cell[FIRST])
+            into[LAST] = max(into[LAST], cell[LAST])
+            for lane in (THINK, TOOL, OUT, FAIL):
+                into[lane] += cell[lane]
+        self.shift += 1
+        self.cells = coarse
+
+
+class Kind(NamedTuple):
+    """What filters tell apart."""
+
+    type: str
+    tool: str | None
+    failed: bool
+
+
+class Tally(msgspec.Struct):
+    """`spoken_at`: position of the last step that is no use of a tool; 0 if there is none.
+
+    `first_at` and `last_at` are their earliest and latest time, `last_end_at` the latest end.
+    `untimed` places steps without a time by their position.
+    """
+
+    kinds: dict[Kind, int] = {}
+    gone: int = 0
+    spoken_at: int = 0
+    first_at: dt.datetime | None = None
+    last_at: dt.datetime | None = None
+    last_end_at: dt.datetime | None = None
+    timed: Cells = msgspec.field(default_factory=lambda: Cells(FINEST))
+    untimed: Cells = msgspec.field(default_factory=Cells)
+
+    @property
+    def total(self) -> int:
+        """Steps that are still reported."""
+        return sum(self.kinds.values())
+
+    @property
+    def types(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for kind, count in self.kinds.items():
+            found[kind.type] += count
+        return found
+
+    @property
+    def tools(self) -> Counter[str]:
+        """Calls of each tool; "" for those without a name."""
+        found: Counter[str] = Counter()
+        for kind, count in self.kinds.items():
+            if kind.type == CALL:
+                found[kind.tool or ""] += count
+        return found
+
+    @property
+    def failed(self) -> int:
+        return sum(count for kind, count in self.kinds.items() if kind.failed)
+
+    @property
+    def timeless(self) -> int:
+        """Steps without a time."""
+        return sum(sum(cell[THINK:]) for cell in self.untimed.cells.values())
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._count(fact)
+            if fact.type not in USES:
+                self.spoken_at = max(self.spoken_at, fact.position)
+            self._cells(fact).add(_place(fact), fact)
+            self._stretch(fact)
+
+    def turn(self, old: Fact, new: Fact) -> bool:
+        """Take `new` for `old`. False: the tally cannot tell what follows, and is as it was."""
+        same = (old.position, old.type, old.timestamp) == (new.position, new.type, new.timestamp)
+        kind = self._kind(old)
+        is_shorter = (old.duration_ms or 0) > (new.duration_ms or 0)
+        if not same or is_shorter or kind not in self.kinds:
+            return False
+        self.kinds[kind] -= 1
+        if not self.kinds[kind]:
+            del self.kinds[kind]
+        self._count(new)
+        self._cells(new).move(_place(new), old, new)
+        self._stretch(new)
+        return True
+
+    def _kind(self, fact: Fact) -> Kind:
+        kind = Kind(fact.type, fact.tool_name, fact.failed)
+        if kind in self.kinds or len(self.kinds) < MOST_KINDS:
+            return kind
+        known = fact.type if fact.type in (*USES, *SPOKEN) else OTHERS
+        return Kind(known, OTHERS, fact.failed)
+
+    def _count(self, fact: Fact) -> None:
+        kind = self._kind(fact)
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def _cells(self, fact: Fact) -> Cells:
+        return self.untimed if fact.timestamp is None else self.timed
+
+    def _stretch(self, fact: Fact) -> None:
+        start, end = fact.timestamp, fact.end
+        if start is None or end is None:
+            return
+        self.first_at = min(self.first_at or start, start)
+        self.last_at = max(self.last_at or start, start)
+        self.last_end_at = max(self.last_end_at or end, end)
+
+
+def milliseconds(moment: dt.datetime) -> int:
+    """Since the epoch, rounded down."""
+    return (moment - EPOCH) // MILLISECOND
+
+
+def _place(fact: Fact) -> int:
+    return fact.position if fact.timestamp is None else milliseconds(fact.timestamp)
