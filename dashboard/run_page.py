@@ -172,7 +172,8 @@ class Listed:
 
 def result(run: Run, audience: Audience, now: dt.datetime, as_text: bool = False) -> dict[str, Any]:
     """Context of `runs/_result.html#result`."""
-    html, reason = _formatted(run.output or "") if not as_text else (None, "")
+    links = f"{audience.url('result', run)}links/"
+    html, reason = _formatted(run.output or "", links) if not as_text else (None, "")
     return {
         "run": run,
         "audience": audience,
@@ -193,12 +194,12 @@ def result(run: Run, audience: Audience, now: dt.datetime, as_text: bool = False
     }
 
 
-def _formatted(output: str) -> tuple[SafeString | None, str]:
+def _formatted(output: str, links: str) -> tuple[SafeString | None, str]:
     """HTML of the output, or why it is shown as text."""
     if not output:
         return None, ""
     try:
-        return markdown.render(output), ""
+        return markdown.render(output, links), ""
     except markdown.Unrendered as error:
         return None, str(error)
 

@@ -251,6 +251,9 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
+    # No text becomes a script: static/js/trust.js holds the one policy that there is.
+    "require-trusted-types-for": ["'script'"],
+    "trusted-types": ["default"],
 }
 
 # Work ----------------------------------------------------------------------------------------

@@ -88,11 +88,12 @@ def step(source: Source, position: int) -> dict[str, Any] | None:
     return {"line": line, "parts": lines.payloads(found), "shown": source.run()}
 
 
-def result(source: Source, as_text: bool = False) -> dict[str, Any]:
+def result(source: Source, door: Door, as_text: bool = False) -> dict[str, Any]:
     output = source.output()
+    links = "" if door.is_preview else f"{door.base}result/links/"
     return {
         "shown": source.run(),
-        "output_html": None if as_text else lines.formatted(output),
+        "output_html": None if as_text else lines.formatted(output, links),
         "output": lines.of_text(output),
         "as_text": as_text,
     }
@@ -118,7 +119,7 @@ def preview(source: Source, door: Door, after: int) -> dict[str, Any]:
     """All of a recipient's pages under one another, from the very same pieces."""
     context = frame(source, door, "timeline") | steps(source, after, PREVIEWED)
     opened = {found.position: lines.payloads(found) for found in source.steps(after, PREVIEWED)}
-    return context | result(source) | cost(source) | logs(source) | {"opened": opened}
+    return context | result(source, door) | cost(source) | logs(source) | {"opened": opened}
 
 
 def _elapsed(start: dt.datetime | None, end: dt.datetime | None) -> dt.timedelta | None:

@@ -4,10 +4,18 @@ from django.urls import include, path, re_path, register_converter
 from dashboard.converters import RunIdConverter
 from dashboard.views import shared
 from dashboard.views.add import add
+from dashboard.views.exports import (
+    export_progress,
+    list_csv,
+    list_exports,
+    run_exports,
+    run_json,
+    run_table,
+)
 from dashboard.views.health import healthz, readyz
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
-from dashboard.views.run import cost, log, logs, metadata, raw, result, text, timeline
+from dashboard.views.run import cost, link, log, logs, metadata, raw, result, text, timeline
 from dashboard.views.runs import runs
 from dashboard.views.seen import seen
 from dashboard.views.shares import (
@@ -27,10 +35,13 @@ urlpatterns = [
     path("runs/", runs, name="runs"),
     path("runs/add/", add, name="add-run"),
     path("runs/live/", runs_live, name="runs-live"),
+    path("runs/export/", list_exports, name="export-runs"),
+    path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
     path("runs/<run_id:run_id>/cost/", cost, name="run-cost"),
     path("runs/<run_id:run_id>/cost/<int:position>/metadata/", metadata, name="entry-metadata"),
     path("runs/<run_id:run_id>/result/", result, name="run-result"),
+    path("runs/<run_id:run_id>/result/links/<int:number>/", link, name="run-link"),
     path("runs/<run_id:run_id>/logs/", logs, name="run-logs"),
     path("runs/<run_id:run_id>/logs/<int:number>/", log, name="run-log"),
     path("runs/<run_id:run_id>/text/<slug:name>/", text, name="run-text"),
@@ -42,6 +53,19 @@ urlpatterns = [
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("runs/<run_id:run_id>/seen/", seen, name="run-seen"),
+    path("runs/<run_id:run_id>/export/", run_exports, name="run-export"),
+    path("runs/<run_id:run_id>/export/record.json", run_json, name="export-json"),
+    *(
+        path(
+            f"runs/<run_id:run_id>/export/{table}.{form}",
+            run_table,
+            {"table": table, "form": form},
+            name=f"export-{table}-{form}",
+        )
+        for table in ("steps", "costs")
+        for form in ("csv", "xlsx")
+    ),
+    path("exports/<slug:order>/", export_progress, name="export-progress"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/switch/", sharing_switch, name="sharing-switch"),
     path("share-links/<int:pk>/", share_link, name="share-link"),
@@ -57,6 +81,7 @@ urlpatterns = [
             ("cost/", shared.cost, "shared-cost"),
             ("cost/<int:position>/metadata/", shared.metadata, "shared-metadata"),
             ("result/", shared.result, "shared-result"),
+            ("result/links/<int:number>/", shared.link, "shared-link-out"),
             ("logs/", shared.logs, "shared-logs"),
             ("logs/<int:number>/", shared.log, "shared-log"),
             ("text/<slug:name>/", shared.text, "shared-text"),

@@ -9,6 +9,7 @@ from dashboard.disclosure.redaction import MARK
 from dashboard.disclosure.rules import Part
 from dashboard.disclosure.shown import EntryShown, LogShown, StepShown
 from dashboard.rendering import captions, markdown, payload
+from dashboard.rendering.addresses import Address
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
@@ -116,10 +117,18 @@ def of_text(text: str | None, at_most: int = ASKED_SHOWN) -> Payload:
     return payload.of_text(text[:at_most], _octets(text), len(text))
 
 
-def formatted(text: str | None) -> SafeString | None:
-    """Markdown as HTML; None where it has to be shown as text."""
+def formatted(text: str | None, links: str) -> SafeString | None:
+    """Markdown as HTML, its links below `links`; None where it has to be shown as text."""
     try:
-        return markdown.render(text) if text else None
+        return markdown.render(text, links) if text else None
+    except markdown.Unrendered:
+        return None
+
+
+def linked(text: str | None, number: int) -> Address | None:
+    """Where link `number` of a text that is shown formatted leads."""
+    try:
+        return markdown.link(text or "", number)
     except markdown.Unrendered:
         return None
 

@@ -139,7 +139,7 @@ def _parts(source: FromRecord, door: Door, tab: str) -> Iterator[Part]:
         case "cost":
             yield Part("cost", _piece("cost", frame | shared_pages.cost(source)))
         case "result":
-            yield Part("result", _piece("result", frame | shared_pages.result(source)))
+            yield Part("result", _piece("result", frame | shared_pages.result(source, door)))
         case "logs":
             yield Part("logs", _piece("logs", frame | shared_pages.logs(source)))
 

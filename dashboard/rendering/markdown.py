@@ -1,4 +1,5 @@
-"""An agent's Markdown as HTML that can do nothing: no raw HTML, no images, links that say where.
+"""An agent's Markdown as HTML that can do nothing: no raw HTML, no images, links that say where
+and lead to a page of ours, which shows the whole address first.
 
 Both libraries have corners where time grows with the square of the text, so what is long or
 turns into too many elements is not rendered at all; `Unrendered` says why, and the page shows
@@ -8,6 +9,7 @@ the text itself.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import nh3
@@ -18,6 +20,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from dashboard.rendering import addresses
+from dashboard.rendering.addresses import Address
 from dashboard.rendering.text import visible_plain
 
 LONGEST = 64 * 1024  # bytes
@@ -36,16 +40,30 @@ _TAGS = {
 }  # fmt: skip
 # "*" stands for all elements, which nh3 would otherwise let have a title.
 _ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}, "small": {"class"}}
-_SCHEMES = {"http", "https", "mailto"}
+_LINK_SHOWN = 120  # characters of an address behind a link
 
 
 class Unrendered(Exception):
     """The text is shown as text instead; the message says why, as a clause for the reader."""
 
 
+def render(text: str, links: str = "") -> SafeString:
+    """Safe HTML. Raises `Unrendered` for what is too long or too intricate.
+
+    `links`: the address, with a slash at its end, below which each link has its number; without
+    it nothing is a link.
+    """
+    return _rendered(text, links)[0]
+
+
+def link(text: str, number: int) -> Address | None:
+    """Where link `number` of `text` (from 1) leads. Raises as `render`."""
+    found = _rendered(text, "")[1]
+    return found[number - 1] if 0 < number <= len(found) else None
+
+
 @lru_cache(maxsize=64)
-def render(text: str) -> SafeString:
-    """Safe HTML. Raises `Unrendered` for what is too long or too intricate."""
+def _rendered(text: str, links: str) -> tuple[SafeString, tuple[Address, ...]]:
     size = len(text.encode("utf-8", "replace"))
     if size > LONGEST:
         raise Unrendered(f"it is longer than {LONGEST // 1024} kB")
@@ -53,17 +71,18 @@ def render(text: str) -> SafeString:
         _is_intricate(block) for block in _BLANK_LINE.split(text)
     ):
         raise Unrendered("it is too intricate")
-    html = _parser().render(visible_plain(text))
+    env: dict[str, Any] = {"links": links, "found": []}
+    html = _parser().render(visible_plain(text), env)
     if html.count("<") > 2 * ELEMENTS_AT_MOST:
         raise Unrendered(f"it has more than {ELEMENTS_AT_MOST:,} parts")
     clean = nh3.clean(
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        url_schemes=_SCHEMES,
+        url_schemes=set(),  # addresses of our own alone
         link_rel="noreferrer nofollow noopener",
     )
-    return mark_safe(clean)  # nh3 let only the tags above pass
+    return mark_safe(clean), tuple(env["found"])  # nh3 let only the tags above pass
 
 
 def _is_intricate(block: str) -> bool:
@@ -82,6 +101,7 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST})
     parser.enable(["table", "strikethrough"])
     parser.add_render_rule("image", _image)
+    parser.add_render_rule("link_open", _link_open)
     parser.add_render_rule("link_close", _link_close)
     return parser
 
@@ -96,6 +116,17 @@ def _image(
     return f"<em>[image{where} not loaded: {escape(token.content or 'no description')}]</em>"
 
 
+def _link_open(
+    self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType
+) -> str:
+    address = addresses.read(str(tokens[at].attrGet("href") or ""))
+    tokens[at].meta["address"] = address
+    if address is None:
+        return ""
+    env["found"].append(address)
+    return f'<a href="{escape(env["links"])}{len(env["found"])}/">' if env["links"] else ""
+
+
 def _link_close(
     self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType
 ) -> str:
@@ -104,15 +135,16 @@ def _link_close(
         (t for t in reversed(tokens[:at]) if t.type == "link_open" and t.level == tokens[at].level),
         None,
     )
-    host = _host(str(opening.attrGet("href") or "")) if opening else ""
-    return f'</a> <small class="host">({escape(host)})</small>' if host else "</a>"
+    address = opening.meta.get("address") if opening else None
+    told = str(opening.attrGet("href") or "") if opening else ""
+    if address is not None:
+        told = f"mail to {address.host}" if address.is_mail else address.host
+    end = "</a>" if address is not None and env["links"] else ""
+    return f'{end} <small class="host">({escape(visible_plain(told)[:_LINK_SHOWN])})</small>'
 
 
 def _host(address: str) -> str:
     try:
-        parts = urlsplit(address)
+        return visible_plain(urlsplit(address).netloc)[:_LINK_SHOWN]
     except ValueError:
-        return "unreadable address"
-    if parts.scheme == "mailto":
-        return f"mail to {parts.path}"[:120]
-    return visible_plain(parts.netloc)[:120]
+        return "an unreadable address"

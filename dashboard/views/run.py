@@ -58,6 +58,7 @@ from dashboard import cost_page as costs
 from dashboard import downloads, run_page
 from dashboard import timeline as timelines
 from dashboard.audience import STAFF, Audience
+from dashboard.disclosure import lines
 from dashboard.timeline import Asked
 from runs.models import Payload, Run
 
@@ -133,6 +134,15 @@ def result_page(request: HttpRequest, run: Run, audience: Audience) -> HttpRespo
     return _tab(request, run, audience, "result", context)
 
 
+def link_page(request: HttpRequest, run: Run, audience: Audience, number: int) -> HttpResponse:
+    """Before link `number` of the output is followed: where it leads."""
+    address = lines.linked(run.output, number)
+    if address is None:
+        raise Http404("The result has no such link.")
+    context = {"run": run, "address": address, "back": audience.url("result", run)}
+    return render(request, "runs/leaving.html", context)
+
+
 def logs_page(request: HttpRequest, run: Run, audience: Audience) -> HttpResponse:
     context = run_page.logs(run, audience, timezone.now())
     return _tab(request, run, audience, "logs", context)
@@ -195,6 +205,7 @@ def metadata_download(
 timeline = staff(timeline_page, without=HEAVY)
 cost = staff(cost_page, without=HEAVY)
 result = staff(result_page, without=("logs",))
+link = staff(link_page, without=("logs",))
 logs = staff(logs_page, without=("output",))
 raw = staff(raw_download, without=HEAVY)
 text = staff(text_download, without=("logs",))

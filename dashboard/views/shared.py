@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from dashboard import door as doors
 from dashboard import downloads, guesses, shared_pages, sharing, visitors
-from dashboard.disclosure import sources
+from dashboard.disclosure import lines, sources
 from dashboard.disclosure.sources import Source
 from dashboard.door import Door
 from dashboard.live import shared_stream
@@ -258,7 +258,17 @@ def cost_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
 
 def result_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
     as_text = request.GET.get("as") == "text"
-    return _tab(request, source, door, "result", shared_pages.result(source, as_text))
+    return _tab(request, source, door, "result", shared_pages.result(source, door, as_text))
+
+
+def link_page(request: HttpRequest, source: Source, door: Door, number: int) -> HttpResponse:
+    """Before a link of the output is followed: where it leads. Letters behind punycode are not
+    told, since words are not redacted in it."""
+    address = lines.linked(source.output(), number)
+    if address is None:
+        raise Http404
+    context = shared_pages.frame(source, door, "result")
+    return render(request, "shared/leaving.html", context | {"address": address})
 
 
 def logs_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
@@ -346,6 +356,7 @@ HEAVY = ("output", "logs")
 timeline = opened("timeline", timeline_page, HEAVY)
 cost = opened("cost", cost_page, HEAVY)
 result = opened("result", result_page, ("logs",))
+link = opened("link out", link_page, ("logs",))
 logs = opened("logs", logs_page, ("output",))
 text = opened("text", text_file, ("logs",))
 log = opened("log", log_file, ("output",))

@@ -19,7 +19,11 @@ PURPOSE = "For opposing counsel"
 
 
 def full_run(status: str = "completed", **fields: object) -> Run:
-    texts = {"output": "# Memo", "logs": [["runner", "started"]], "summary": "Done."}
+    texts = {
+        "output": "# Memo\n\n[The rule](https://court.example/)",
+        "logs": [["runner", "started"]],
+        "summary": "Done.",
+    }
     run = make_run(status, **(texts | fields))
     make_steps(run, 3)
     make_entries(run, 2, metadata='{"tier": 1}')
