@@ -80,7 +80,7 @@ def _run(name: str, database: str, given: Namespace, report: dict[str, Any]) -> 
             sys.stderr.write(f"{name} took more than {SECTIONS[name].limit:g} s\n")
             code = 1
         read = [msgspec.json.decode(line) for line in lines.read().splitlines()]
-    ground = next((line for line in read if line["type"] == "ground"), {})
+    ground: dict[str, str] = next((line for line in read if line["type"] == "ground"), {})
     results = [line for line in read if line is not ground]
     report["sections"].append(
         {"name": name, "database": database, "ground": ground, "results": results, "code": code}

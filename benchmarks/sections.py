@@ -19,5 +19,6 @@ class Section(msgspec.Struct, frozen=True):
 
 
 SECTIONS = {
+    "sync": Section("from the bytes of an answer to rows", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

@@ -1,5 +1,6 @@
 """Writing thousands of rows of plain values: several times faster than Django's own bulk methods,
-and on SQLite nobody else can write meanwhile.
+and on SQLite nobody else can write meanwhile. Both databases get the same values, by the driver's
+own executemany or, where that is faster, by COPY.
 
 For columns of numbers, texts and times in UTC; nothing else is made fit for the database.
 """
@@ -10,14 +11,20 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import DateTimeField, Model
 
+FEW = 20  # rows; more go to PostgreSQL by COPY, which has a price of its own
+
 
 def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert `rows`, each with a value for every column but the key, named as the attribute."""
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
     names = ", ".join(_quoted(str(field.column)) for field in fields)
-    marks = ", ".join(["%s"] * len(fields))
     table = _quoted(model._meta.db_table)
-    _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", fields, rows)
+    values = _values(fields, rows)
+    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" and len(values) > FEW:
+        _copy(f"COPY {table} ({names}) FROM STDIN", values)
+    else:
+        marks = ", ".join(["%s"] * len(fields))
+        _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
 
 
 def update(model: type[Model], rows: Iterable[Model], names: Sequence[str]) -> None:
@@ -26,18 +33,28 @@ def update(model: type[Model], rows: Iterable[Model], names: Sequence[str]) -> N
     fields: list[Any] = [*(model._meta.get_field(name) for name in names), key]
     changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in fields[:-1])
     table, key_name = _quoted(model._meta.db_table), _quoted(str(key.column))
-    _execute(f"UPDATE {table} SET {changes} WHERE {key_name} = %s", fields, map(vars, rows))
+    statement = f"UPDATE {table} SET {changes} WHERE {key_name} = %s"
+    _execute(statement, _values(fields, map(vars, rows)))
 
 
-def _execute(statement: str, fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> None:
+def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
     adapt = connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value
     columns = [(field.attname, isinstance(field, DateTimeField)) for field in fields]
-    values = [
+    return [
         [adapt(row[name]) if is_time else row[name] for name, is_time in columns] for row in rows
     ]
+
+
+def _execute(statement: str, values: list[list[Any]]) -> None:
     if values:
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.executemany(statement, values)
+
+
+def _copy(statement: str, values: list[list[Any]]) -> None:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor, cursor.copy(statement) as copy:
+        for row in values:
+            copy.write_row(row)
 
 
 def _quoted(name: str) -> str:

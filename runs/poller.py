@@ -8,6 +8,7 @@ doubled can do no harm, and messages that wake us are hints that may be lost or 
 import datetime as dt
 import logging
 import random
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 
-from runs import breaker, habits, notices, schedule, sync
+from runs import breaker, fingerprints, habits, notices, schedule, sync
 from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, NotFound, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
@@ -90,6 +91,12 @@ def _poll_due(most: int, case_dev: Client) -> int:
 
 
 _room = Room(BATCH)
+_winds_down = threading.Event()
+
+
+def wind_down() -> None:
+    """This process ends soon: what it has claimed and not yet asked about is given back."""
+    _winds_down.set()
 
 
 @lru_cache(maxsize=1)
@@ -143,7 +150,7 @@ def _poll_safely(held: Claim, this: Round) -> Report:
 
 def poll(held: Claim, this: Round) -> Report:
     """Ask about one claimed run and store the answer. Raises only `DatabaseError`."""
-    if this.paused_until or time.monotonic() > held.ask_until:
+    if this.paused_until or _winds_down.is_set() or time.monotonic() > held.ask_until:
         release(held, this.paused_until and breaker.after(this.paused_until))
         return Report(Outcome.LATE)
     try:
@@ -168,16 +175,18 @@ def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:
 
 def _store(held: Claim, answer: Answer, *, is_watched: bool) -> Outcome:
     """The same; raises Unreadable for an answer that cannot be stored."""
-    seen = sync.digest(answer.body)
+    seen = fingerprints.of_body(answer.body)
     if seen == held.seen_digest:
         return _unchanged(held, answer, is_watched)
+    now = answer.received_at
     try:
+        reading = sync.read(held.run, held.run_id, answer.body, now, has_ended=held.is_terminal)
         with transaction.atomic():
             run = _hold(held)
             if run is None:
                 return Outcome.OVERTAKEN
             was_over = run.is_terminal and run.version > 0
-            change = sync.apply(run, answer.body, answer.received_at)
+            change = sync.write(run, reading, now)
             habits.note(run, was_over=was_over)
             _reschedule(held, run, answer, is_watched, seen)
     except Unreadable:

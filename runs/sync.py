@@ -1,4 +1,5 @@
-"""Bring a run's rows up to one answer of Case.dev. Call inside a transaction that holds its poll.
+"""Bring a run's rows up to one answer of Case.dev: `read` it, then `write` it inside a transaction
+that holds the run's poll.
 
 What the API says now is what the rows say; what it said before and takes back is never lost: a
 value it withdraws stays and is flagged, a value it replaces is kept as a `Revision`, an item it
@@ -6,20 +7,19 @@ drops is marked vanished. The same answer twice changes nothing.
 """
 
 import datetime as dt
-import hashlib
 import json
-import zlib
 from typing import Any
 
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Count, Max, Q, Sum
 
-from runs import columns, items, text
+from runs import columns, items, packing, text
 from runs.casedev.errors import Unreadable
-from runs.casedev.payloads import Details, Notes, Usage, read
+from runs.casedev.payloads import Details, Notes, Usage
+from runs.casedev.payloads import read as read_payload
 from runs.causes import failure_cause
-from runs.models import Payload, Revision, Run, Step
+from runs.models import Fingerprint, Payload, Revision, Run, Step
 
 # A value among these that changes after it was set is a contradiction in the record, so the
 # earlier one is kept. The others (tokens, logs, states) move as a run goes on.
@@ -51,9 +51,34 @@ class Change(msgspec.Struct, frozen=True):
     is_new: bool
 
 
-def digest(body: bytes) -> bytes:
-    """What tells one body from another: 16 bytes."""
-    return hashlib.sha256(body).digest()[:16]
+class Reading(msgspec.Struct, frozen=True):
+    """An answer on its way into rows, as far as that goes without the database's writing lock.
+
+    `packed` are its bytes, compressed, if they are to be kept.
+    """
+
+    details: Details
+    notes: Notes
+    sent: columns.Columns
+    size: int
+    packed: bytes | None
+
+
+def read(key: int, run_id: str, body: bytes, now: dt.datetime, *, has_ended: bool) -> Reading:
+    """Decode the details `body` of the run `run_id`, whose row is `key`.
+
+    Call outside any transaction: on large bodies this takes longer than the writing. Raises
+    Unreadable.
+    """
+    notes: Notes = []
+    details = read_payload(body, Details, notes)
+    if details.id and details.id != run_id:
+        # Shown under this run, another's steps would reach whoever may see this one.
+        raise Unreadable("The answer cannot be used: it is about another run.", body=body)
+    sent = columns.of_run(details, notes)
+    must = has_ended or sent["status"] in Run.TERMINAL
+    packed = packing.pack(body) if _is_to_be_kept(key, body, now, must=must) else None
+    return Reading(details, notes, sent, len(body), packed)
 
 
 def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
@@ -61,21 +86,20 @@ def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
 
     `run` is changed in memory too.
     """
-    notes: Notes = []
-    details = read(body, Details, notes)
-    if details.id and details.id != run.run_id:
-        # Shown under this run, another's steps would reach whoever may see this one.
-        raise Unreadable("The answer cannot be used: it is about another run.", body=body)
-    sent = columns.of_run(details, notes)
-    payload = Payload.objects.filter(run=run, kind=Payload.Kind.GOOD).defer("body").first()
-    payload = payload or Payload(run=run, kind=Payload.Kind.GOOD, observed_at=now)
+    return write(run, read(run.pk, run.run_id, body, now, has_ended=run.is_terminal), now)
+
+
+def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
+    """Store what was read of `run` at `now`; `run` is changed in memory too."""
+    details, notes = reading.details, list(reading.notes)
+    kept = Fingerprint.objects.filter(run=run).first() or Fingerprint(run=run)
     version = run.version + 1
 
-    digests = payload.step_digests, payload.entry_digests
-    steps = items.sync_steps(run, details.steps, payload, version, now, notes)
+    before = kept.steps, kept.entries
+    steps = items.sync_steps(run, details.steps, kept, version, now, notes)
     usage = details.usage or Usage()
-    entries = items.sync_entries(run, usage.entries, payload, version, now, notes)
-    fresh = _settled(run, sent, notes) | {"unreported": columns.unreported(details)}
+    entries = items.sync_entries(run, usage.entries, kept, version, now, notes)
+    fresh = _settled(run, reading.sent, notes) | {"unreported": columns.unreported(details)}
     fresh |= _counted_steps(run) if steps else {}
     fresh |= _counted_entries(run, notes) if entries else {}
     fresh |= _derived(run, fresh)
@@ -86,9 +110,10 @@ def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
     if is_new:
         _keep_replaced(run, changed, version, now)
         _write(run, changed | {"version": version, "changed_at": now})
-    _keep_body(payload, body, now, must=run.is_terminal)
-    if digests != (payload.step_digests, payload.entry_digests):
-        payload.save(update_fields=["step_digests", "entry_digests"])
+    if reading.packed is not None:
+        _keep_body(run, reading.packed, reading.size, now)
+    if before != (kept.steps, kept.entries):
+        kept.save()
     return Change(run.version, is_new)
 
 
@@ -98,7 +123,7 @@ def refuse(run: Run, body: bytes, error: str, now: dt.datetime) -> None:
         run=run,
         kind=Payload.Kind.REFUSED,
         defaults={
-            "body": zlib.compress(body, 1),
+            "body": packing.pack(body),
             "size": len(body),
             "observed_at": now,
             "error": error,
@@ -209,14 +234,21 @@ def _write(run: Run, changed: dict[str, Any]) -> None:
         setattr(run, name, value)
 
 
-def _keep_body(payload: Payload, body: bytes, now: dt.datetime, *, must: bool) -> None:
-    """Keep the body of an ended run always, of an active one as often as its size allows."""
-    if payload.pk is not None:
-        age = (now - payload.observed_at).total_seconds()
-        is_due = must or age >= len(body) / 2**20 * SECONDS_A_MEGABYTE
-        if not is_due or (payload.size == len(body) and payload.text == body):
-            return
-    payload.body = zlib.compress(body, 1)
-    payload.size = len(body)
-    payload.observed_at = now
-    payload.save()
+def _is_to_be_kept(key: int, body: bytes, now: dt.datetime, *, must: bool) -> bool:
+    """The body of an ended run always, of an active one as often as its size allows."""
+    stored = Payload.objects.filter(run=key, kind=Payload.Kind.GOOD)
+    kept = stored.values("observed_at", "size").first()
+    if kept is None:
+        return True
+    age = (now - kept["observed_at"]).total_seconds()
+    if not must and age < len(body) / 2**20 * SECONDS_A_MEGABYTE:
+        return False
+    return kept["size"] != len(body) or stored.get().text != body
+
+
+def _keep_body(run: Run, packed: bytes, size: int, now: dt.datetime) -> None:
+    Payload.objects.update_or_create(
+        run=run,
+        kind=Payload.Kind.GOOD,
+        defaults={"body": packed, "size": size, "observed_at": now},
+    )

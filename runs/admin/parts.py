@@ -1,6 +1,5 @@
 """What a run is made of, in the admin: steps, usage entries, earlier versions, raw payloads."""
 
-import zlib
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from runs import packing
 from runs.admin.base import RecordAdmin, one_of, opening
 from runs.admin.shown import LONG, head, lines, octets, section, shown
 from runs.models import Payload, Revision, Step, UsageEntry
@@ -113,7 +113,7 @@ class RevisionAdmin(RecordAdmin):
 class PayloadAdmin(RecordAdmin):
     """The raw answer: behind `runs.view_payload`, as text or as a download, never as a page."""
 
-    heavy = ("body", "step_digests", "entry_digests")
+    heavy = ("body",)
     sought_by = ("run__run_id",)
     search_help_text = "A run id, whole."
     ordering = ("-id",)
@@ -128,7 +128,7 @@ class PayloadAdmin(RecordAdmin):
     @admin.display
     def begins(self, payload: Payload) -> SafeString:
         """Only as much is decompressed as is shown."""
-        start = zlib.decompressobj().decompress(payload.body, LONG)
+        start = packing.beginning(payload.body, LONG)
         return head(start.decode("utf-8", "replace"), payload.size)
 
     @admin.display

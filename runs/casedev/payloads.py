@@ -27,6 +27,8 @@ type Notes = list[str]
 
 ABSENT = Raw(b"")
 NOTES_CAP = 50
+BOM = b"\xef\xbb\xbf"
+NOT_UTF8 = "The answer held bytes that are not UTF-8; they show as \ufffd."
 
 
 class FinalResponse(Struct, rename="camel"):
@@ -143,9 +145,23 @@ class AgentPage(Struct, rename="camel"):
 
 def read[T: Struct](body: bytes, kind: type[T], notes: Notes) -> T:
     """A whole answer as `kind`. Raises Unreadable if it is not one JSON object."""
+    known = len(notes)
+    try:
+        return read_part(body.removeprefix(BOM), kind, "", notes)
+    except msgspec.ValidationError as error:
+        raise _unreadable("it is not a JSON object", body) from error
+    except RecursionError as error:
+        raise _unreadable("it is nested too deeply", body) from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        del notes[known:]
+        return _read_mended(body, kind, notes)
+
+
+def _read_mended[T: Struct](body: bytes, kind: type[T], notes: Notes) -> T:
+    """The same, of a body that is not JSON as it stands."""
     sound = text.utf8(body)
-    if sound is not body and sound != body.removeprefix(b"\xef\xbb\xbf"):
-        _note(notes, "The answer held bytes that are not UTF-8; they show as \ufffd.")
+    if sound != body.removeprefix(BOM):
+        _note(notes, NOT_UTF8)
     try:
         try:
             return read_part(sound, kind, "", notes)

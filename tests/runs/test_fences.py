@@ -14,7 +14,7 @@ from django.utils import timezone
 from runs import notices, poller
 from runs.casedev.client import DEADLINE
 from runs.claims import ASK_WITHIN, LEASE, release
-from runs.models import Payload, Poll, Run, Upstream
+from runs.models import Fingerprint, Payload, Poll, Run, Upstream
 from runs.poller import Outcome, Round
 from tests.factories import make_runs
 from tests.runs.answers import client_of, details, reply, step
@@ -147,7 +147,8 @@ def run_state(run: Run) -> tuple[Any, ...]:
     return (
         Run.objects.values_list("version", "step_count", "guidance").get(pk=run.pk),
         list(run.steps.values_list("position", "step_id", "vanished_at").order_by("pk")),
-        list(Payload.objects.values_list("size", "step_digests")),
+        list(Payload.objects.values_list("size", flat=True)),
+        [bytes(steps) for steps in Fingerprint.objects.values_list("steps", flat=True)],
     )
 
 

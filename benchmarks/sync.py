@@ -1,0 +1,221 @@
+"""From the bytes of one answer to rows, beside decoding them and inserting the same rows raw."""
+
+import datetime as dt
+import gc
+import hashlib
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from msgspec import Struct
+
+from benchmarks import bodies
+from benchmarks.figures import LINEAR, Bench, Figure, Growth, Result, medians, ratio, timed, value
+from runs import poller
+from runs.casedev.client import Answer
+from runs.casedev.payloads import Details, EntryPayload, StepPayload, Usage
+from runs.claims import claim
+from runs.models import Run, Step
+
+STEP_BYTES = 4_150  # so that 1,000 steps are 4 MB and 10,000 are 40 MB
+ROUNDS = 9
+_number = count(1)
+
+
+class WholeUsage(Usage, rename="camel"):
+    entries: list[EntryPayload] = []  # type: ignore[assignment]
+
+
+class WholeDetails(Details, rename="camel"):
+    """All of an answer decoded, as a program would that stored nothing."""
+
+    steps: list[StepPayload] = []  # type: ignore[assignment]
+    usage: WholeUsage | None = None
+
+
+class Sent(Struct):
+    """A run of ours and the answer about it that comes next."""
+
+    run: Run
+    steps: list[str]
+    status: str = "running"
+
+    def answer(self) -> Answer:
+        return Answer(bodies.details(self.run.run_id, self.steps, self.status), timezone.now())
+
+
+def measure(bench: Bench) -> Iterator[Result]:
+    yield from _first(bench)
+    yield from _later()
+    lengths = [10, 100, 1_000, 10_000] + ([100_000] if bench.full else [])
+    yield from _growth(lengths)
+
+
+def new_run() -> Run:
+    now = timezone.now()
+    run = Run.objects.create(
+        run_id=f"run_bench_{next(_number)}", listed_at=now, first_seen_at=now, changed_at=now
+    )
+    poller.schedule_new([run], now)
+    return run
+
+
+def store(run: Run, answer: Answer) -> float:
+    """Milliseconds from the last byte of `answer` to the notice after the commit."""
+    held = claim(timezone.now(), 1, only=run.pk)[0]
+    gc.collect()
+    return timed(lambda: poller.store(held, answer))
+
+
+def decode(body: bytes) -> WholeDetails:
+    whole: WholeDetails = msgspec.json.decode(body, type=WholeDetails)
+    return whole
+
+
+def _first(bench: Bench) -> Iterator[Figure]:
+    steps = bodies.json_steps(1_000, STEP_BYTES)
+
+    def ours(status: str) -> Callable[[], float]:
+        def once() -> float:
+            sent = Sent(new_run(), steps, status)
+            return store(sent.run, sent.answer())
+
+        return once
+
+    def floor() -> float:
+        body = Sent(new_run(), steps).answer().body
+        insert = raw_insert(new_run(), decode(body).steps)
+        return timed(lambda: decode(body)) + timed(insert)
+
+    running, ended, raw = medians(ROUNDS, ours("running"), ours("completed"), floor)
+    limit = 2.5 if connection.vendor == "sqlite" else 1.5
+    how = "decode, insert raw" if connection.vendor == "sqlite" else "decode, COPY raw"
+    for name, taken in (("running", running), ("ended, its bytes kept", ended)):
+        yield Figure(
+            what=f"first sync of 1,000 steps, 4 MB, {name}",
+            ours=taken,
+            floor=raw,
+            floor_is=how,
+            targets=(ratio(limit),),
+        )
+
+
+COLUMNS = (
+    *("run_id", "position", "step_id", "type", "content", "tool_name", "tool_input"),
+    *("tool_output", "duration_ms", "timestamp", "changed_version"),
+)
+
+
+def raw_insert(run: Run, steps: list[StepPayload]) -> Callable[[], None]:
+    """Puts rows that are ready into the table of steps, by the driver alone."""
+    adapt = connection.ops.adapt_datetimefield_value
+    at = adapt(timezone.now())
+    rows = [
+        (
+            *(run.pk, place, step.id, step.type, step.content or None, step.tool_name or None),
+            *(bytes(step.tool_input).decode(), bytes(step.tool_output).decode()),
+            *(step.duration_ms or None, at, 1),
+        )
+        for place, step in enumerate(steps, start=1)
+    ]
+    table, names = Step._meta.db_table, ", ".join(COLUMNS)
+
+    def insert() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                marks = ", ".join("?" * len(COLUMNS))
+                statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+                connection.connection.executemany(statement, rows)
+                return
+            with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+                for row in rows:
+                    copy.write_row(row)
+
+    return insert
+
+
+def _later() -> Iterator[Figure]:
+    """Polls of a run of 10,000 steps that bring nothing, and 10 steps."""
+    steps = bodies.json_steps(10_000, STEP_BYTES)
+    sent = Sent(new_run(), steps)
+    store(sent.run, sent.answer())
+    same = sent.answer()
+
+    def unchanged() -> float:
+        return store(sent.run, same)
+
+    hashing = lambda: timed(lambda: hashlib.sha256(same.body).digest())  # noqa: E731
+    ours, floor = medians(ROUNDS, unchanged, hashing)
+    yield Figure(
+        what="poll that brings nothing, 10,000 steps, 40 MB",
+        ours=ours,
+        floor=floor,
+        floor_is="SHA-256 of the body",
+        targets=(ratio(1.2),),
+    )
+    written: list[float] = []
+
+    def ten_more() -> float:
+        sent.steps = sent.steps + bodies.json_steps(10, STEP_BYTES, len(sent.steps) + 1)
+        answer, before = sent.answer(), _written()
+        taken = store(sent.run, answer)
+        written.append((_written() - before) / 1000)
+        return taken
+
+    ours, floor = medians(ROUNDS, ten_more, lambda: timed(lambda: decode(same.body)))
+    yield Figure(
+        what="poll that brings 10 steps more, 10,000 steps, 40 MB",
+        ours=ours,
+        floor=floor,
+        floor_is="decode",
+        targets=(ratio(1.5),),
+    )
+    yield Figure(
+        what="written to the database's log for 10 steps more",
+        ours=sorted(written)[len(written) // 2],
+        unit="kB",
+        floor=10 * STEP_BYTES / 1000,
+        floor_is="the steps' own bytes",
+        targets=(value(400),),
+    )
+
+
+def _written() -> int:
+    """Bytes written ahead so far; what is measured between two calls is the difference."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pg_current_wal_insert_lsn() - '0/0'")
+            return int(cursor.fetchone()[0])
+        cursor.execute("PRAGMA wal_autocheckpoint=0")
+        log = Path(str(settings.DATABASES["default"]["NAME"]) + "-wal")
+        return log.stat().st_size
+
+
+def _growth(lengths: list[int]) -> Iterator[Growth]:
+    first: list[tuple[int, float]] = []
+    later: list[tuple[int, float]] = []
+    for length in lengths:
+        rounds = 5 if length <= 1_000 else 2
+        steps = bodies.json_steps(length, 400)
+
+        def anew(steps: list[str] = steps) -> float:
+            sent = Sent(new_run(), steps)
+            return store(sent.run, sent.answer())
+
+        sent = Sent(new_run(), steps)
+        store(sent.run, sent.answer())
+
+        def more(sent: Sent = sent) -> float:
+            sent.steps = sent.steps + bodies.json_steps(1, 400, len(sent.steps) + 1)
+            return store(sent.run, sent.answer())
+
+        taken = medians(rounds, anew, more)
+        first.append((length, taken[0]))
+        later.append((length, taken[1]))
+    points = (("first sync", first), ("poll that brings one step more", later))
+    for what, costs in points:
+        yield Growth(what=what, by="steps", unit="ms", points=tuple(costs), at_most=LINEAR)
