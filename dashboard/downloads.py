@@ -1,6 +1,7 @@
 """Answers that carry what a run said, byte for byte, and can do nothing where they are opened."""
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 
 # A document that a browser opens after all has no origin, no script and no outside.
@@ -16,9 +17,13 @@ def sealed(
         body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body,
         content_type=content_type,
     )
+    seal(response, filename, as_attachment)
+    return response
+
+
+def seal(response: HttpResponseBase, filename: str, as_attachment: bool = True) -> None:
     disposition = content_disposition_header(as_attachment, filename)
     response.headers["Content-Disposition"] = disposition or "inline"
     response.headers["Content-Security-Policy"] = SEALED
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-store"
-    return response

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 STARTED, SEEN = "signed_in_at", "seen_at"  # seconds since 1970
 # What a page asks for by itself shows no person: it keeps no session alive.
-UNATTENDED = {"run-live", "runs-live"}
+UNATTENDED = {"run-live", "runs-live", "export-progress"}
 
 
 def listen() -> None:

@@ -18,6 +18,12 @@ PAGES = {
     "run-live": "timeline, live",
     "shared-run": "timeline",
     "shared-live": "timeline, live",
+    "run-export": "what can be exported",
+    "export-json": "the record as JSON",
+    "export-steps-csv": "all steps as CSV",
+    "export-steps-xlsx": "all steps as Excel",
+    "export-costs-csv": "all costs as CSV",
+    "export-costs-xlsx": "all costs as Excel",
     "step-payload": "a text of a step",
     "shared-step-payload": "a text of a step",
 }

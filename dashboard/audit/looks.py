@@ -31,7 +31,9 @@ from dashboard.models import ShareLink
 logger = logging.getLogger(__name__)
 
 # Shows nothing of a run, or tells of itself by a signal (signing in and out).
-UNRECORDED = frozenset({"healthz", "readyz", "admin:jsi18n", "admin:login", "admin:logout"})
+UNRECORDED = frozenset(
+    {"healthz", "readyz", "export-progress", "admin:jsi18n", "admin:login", "admin:logout"}
+)
 ACCOUNTS = "/accounts/"
 SHARED = "/s/"
 ADMIN_ACTS = {"poll_now": Act.POLLED, "lift_quarantine": Act.RELEASED}
@@ -169,7 +171,8 @@ def entries_of(request: HttpRequest, response: HttpResponseBase) -> list[AuditEn
     if in_admin and request.method == "POST":
         return [AuditEntry(**common, **acted) for acted in admin_acts(request, match)]
     act = Act.ADMIN if in_admin else act_of(response, subject)
-    detail = fit(detail_of(match), "detail")
+    told = (detail_of(match), getattr(response, "audited_as", ""), scene.means(request))
+    detail = fit(", ".join(filter(None, told)), "detail")
     return [
         AuditEntry(act=act, run=fit(subject.run, "run"), link=subject.link, detail=detail, **common)
     ]
@@ -178,6 +181,8 @@ def entries_of(request: HttpRequest, response: HttpResponseBase) -> list[AuditEn
 def act_of(response: HttpResponseBase, subject: Subject) -> Act:
     if response.streaming and "event-stream" in response.headers.get("Content-Type", ""):
         return Act.STREAM
+    if getattr(response, "is_export", False):
+        return Act.EXPORT
     if response.headers.get("Content-Disposition"):
         return Act.DOWNLOAD
     return Act.LOOK if subject.run or subject.link else Act.LIST

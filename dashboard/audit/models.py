@@ -12,6 +12,7 @@ class Act(models.TextChoices):
     LOOK = "look", "looked"
     STREAM = "stream", "watched live"
     DOWNLOAD = "download", "downloaded"
+    EXPORT = "export", "exported"
     LIST = "list", "looked at lists"
     ADMIN = "admin", "looked in the administration"
     ADMIN_ACT = "admin-act", "acted in the administration"
@@ -31,7 +32,7 @@ class Act(models.TextChoices):
 
 
 # Acts by which somebody sees what a run holds.
-SIGHTS = (Act.LOOK, Act.STREAM, Act.DOWNLOAD, Act.ADMIN)
+SIGHTS = (Act.LOOK, Act.STREAM, Act.DOWNLOAD, Act.EXPORT, Act.ADMIN)
 
 
 class Result(models.TextChoices):

@@ -45,6 +45,12 @@ def signed_in(request: HttpRequest) -> tuple[int | None, str]:
     return None, ""
 
 
+def means(request: HttpRequest) -> str:
+    """By what somebody came who did not come by a session."""
+    token = getattr(request, "api_token", None)
+    return f"by token “{token.name}”" if token is not None else ""
+
+
 def address(request: HttpRequest) -> str:
     """Of the browser, behind as many proxies as TRUSTED_PROXIES says; "" if it makes no sense."""
     return str(visitors.address_of(request) or "")
