@@ -14,7 +14,7 @@ import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Count, Max, Q, Sum
 
-from runs import columns, items, packing, text
+from runs import columns, items, packing, prompts, text
 from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
@@ -191,8 +191,17 @@ def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
         )
     return {
         "cost_micros": entries_cost if summary_cost is None else summary_cost,
+        "prompt_key": _prompt_key(run, fresh),
         "failure_cause": cause,
     }
+
+
+def _prompt_key(run: Run, fresh: columns.Columns) -> str | None:
+    if fresh["prompt_is_cut"]:
+        return None
+    if run.prompt_key and fresh["prompt"] == run.prompt:
+        return run.prompt_key
+    return prompts.key(fresh["prompt"])
 
 
 def _last_words(run: Run) -> str | None:

@@ -58,6 +58,9 @@ class Run(models.Model):
     prompt_is_cut = models.BooleanField(
         default=False, help_text="Known from the list only, which gives 200 characters."
     )
+    prompt_key = models.CharField(
+        max_length=32, null=True, help_text="See runs.prompts; null while the prompt is cut."
+    )
     guidance = models.TextField(null=True)
     model = models.CharField(max_length=200, null=True, help_text="This run's override, if any.")
     workflow_id = models.CharField(max_length=200, null=True)
@@ -126,6 +129,7 @@ class Run(models.Model):
             ),
             models.Index(fields=["-cost_micros", "-id"], name="list_by_cost"),
             models.Index(fields=["completed_at"], name="overview_by_end"),
+            models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),
         )
 
     def __str__(self) -> str:
@@ -163,6 +167,10 @@ class StepQuerySet(models.QuerySet["Step"]):
     def present(self) -> Self:
         """Steps that the API's last answer still held."""
         return self.filter(vanished_at=None)
+
+    def gone(self) -> Self:
+        """Steps that it held once."""
+        return self.filter(vanished_at__isnull=False)
 
     def changed_since(self, version: int) -> Self:
         return self.filter(changed_version__gt=version)
