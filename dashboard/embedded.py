@@ -13,6 +13,7 @@ from django.conf import settings
 
 from dashboard import environment, valkey
 from dashboard.processes import Part
+from runs import notices, watchdog
 
 GRACE = "3"  # seconds that open event streams may hold the web process on its way out
 
@@ -71,14 +72,23 @@ def web_part(listener: socket.socket, env: Mapping[str, str]) -> Part:
 
 
 def worker_part(env: Mapping[str, str]) -> Part:
+    async def is_suspect() -> bool:
+        signs = await asyncio.to_thread(lambda: (notices.silence(), notices.waiting()))
+        return watchdog.is_worker_suspect(*signs)
+
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return Part("worker", [*_celery("dashboard"), "worker", *alone], env)
+    command = [*_celery("dashboard"), "worker", *alone]
+    return Part("worker", command, env, is_suspect=is_suspect)
 
 
 def beat_part(env: Mapping[str, str]) -> Part:
     # Intervals of seconds need no memory of when they last passed.
+    async def is_suspect() -> bool:
+        signs = await asyncio.to_thread(lambda: (notices.silence(), notices.waiting()))
+        return watchdog.is_beat_suspect(*signs)
+
     command = [*_celery("dashboard.beat"), "beat", "--scheduler", "celery.beat:Scheduler"]
-    return Part("beat", command, env)
+    return Part("beat", command, env, is_suspect=is_suspect)
 
 
 def manage(*words: str) -> list[str]:

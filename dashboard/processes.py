@@ -15,6 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from runs.watchdog import LOOK_EVERY as WATCH_EVERY
+from runs.watchdog import Watch
+
 LONGEST_LINE = 65_536  # bytes; a longer one is printed in pieces
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a dead part is started again
 STEADY_AFTER = 30.0  # seconds of life after which a death counts as the first one
@@ -53,6 +56,7 @@ class Part:
     command: Sequence[str]
     environment: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]] | None = None
+    is_suspect: Callable[[], Awaitable[bool]] | None = None  # alive, but is it of use?
     pass_fds: tuple[int, ...] = ()
     stops_last: bool = False  # for what others need while they end
     hushed: str = ""  # lines that hold this are not passed on
@@ -159,13 +163,26 @@ class Supervisor:
             part.send(signal.SIGTERM)
         assert running.stdout is not None
         talk = asyncio.create_task(self._pass_on(part, running.stdout))
+        watch = asyncio.create_task(self._watch(part))
         try:
             code = await running.wait()
             part.send(signal.SIGKILL)  # to anything that it left in its session
             await talk
         finally:
+            watch.cancel()
             part.running = None
         return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    async def _watch(self, part: Part) -> None:
+        """Kill `part` once it has been of no use for long; what hangs does not heed a request."""
+        watch = Watch()
+        while part.is_suspect is not None:
+            await asyncio.sleep(WATCH_EVERY)
+            suspect = await part.is_suspect() and not self.stopping.is_set()
+            if watch.has_seen_enough(time.monotonic(), is_suspect=suspect):
+                self.say("runsheet", f"{part.name} is alive and does nothing; it is ended")
+                part.send(signal.SIGKILL)
+                return
 
     async def _pass_on(self, part: Part, stream: asyncio.StreamReader) -> None:
         rest = b""

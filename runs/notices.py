@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 import redis
@@ -107,6 +108,8 @@ def alone(what: str, within: float) -> Iterator[None]:
 
 def beat() -> None:
     """A worker finished a round, be there anything due or not: it is alive and hears."""
+    global _own_beat
+    _own_beat = time.monotonic()
     try:
         connection().set(WORKER_KEY, int(time.time()))
     except redis.RedisError as error:
@@ -120,6 +123,28 @@ def last_beat() -> int | None:
     except redis.RedisError:
         return None
     return int(value) if isinstance(value, bytes) else None
+
+
+_own_beat: float | None = None
+
+
+def own_silence() -> float | None:
+    """Seconds since this process finished a round; None if it never did."""
+    return None if _own_beat is None else time.monotonic() - _own_beat
+
+
+def silence() -> float | None:
+    """Seconds since any worker finished a round; None if none did or Redis is away."""
+    beat_at = last_beat()
+    return None if beat_at is None else time.time() - beat_at
+
+
+def waiting() -> int | None:
+    """Messages that no worker has taken yet; None while Redis is away."""
+    try:
+        return cast(int, connection().llen(settings.CELERY_TASK_DEFAULT_QUEUE))
+    except redis.RedisError:
+        return None
 
 
 def watched(runs: Iterable[int]) -> set[int]:

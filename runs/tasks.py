@@ -4,9 +4,9 @@ import datetime as dt
 import logging
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutting_down
 
-from runs import breaker, discovery, poller
+from runs import breaker, discovery, poller, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -33,3 +33,11 @@ def start_afresh(**_: object) -> None:
     breaker.try_again(dt.datetime.now(dt.UTC))
     discovery.wake()
     poller.retry_quarantined()
+    watchdog.start()
+
+
+@worker_shutting_down.connect
+def finish(**_: object) -> None:
+    """Ask about nothing further, and be gone soon."""
+    poller.wind_down()
+    watchdog.end_soon()

@@ -101,6 +101,7 @@ class Start:
         place = valkey.place_for_socket(settings.DATA_DIR)
         self.held.callback(valkey.remove_place, place, settings.DATA_DIR)
         self.held.enter_context(embedded.noted(settings.VALKEY_URL_FILE, valkey.url(place)))
+        settings.REDIS_URL = valkey.url(place)  # the watch over worker and beat asks there
         try:
             yield embedded.valkey_part(place, self.env)
         except ValkeyBinaryNotFoundError:

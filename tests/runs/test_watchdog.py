@@ -1,0 +1,67 @@
+"""When a worker that lives is taken for deaf. That it is ended and replaced: `tests/chaos`."""
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.conf import settings
+
+from dashboard.celery import app
+from runs import notices, tasks, watchdog
+from runs.watchdog import Watch, is_beat_suspect, is_worker_suspect
+from tests.product import until
+
+
+@pytest.mark.parametrize(
+    ("silent", "waiting", "worker", "beat"),
+    [
+        (1.0, 0, False, False),  # all is well
+        (1.0, 9, False, False),  # busy
+        (60.0, 9, True, False),  # it hears nothing
+        (None, 9, True, False),  # it never did
+        (60.0, 0, False, True),  # nobody says anything
+        (None, 0, False, True),
+        (60.0, None, False, False),  # the broker is away: nothing can be heard
+        (-3600.0, 9, True, False),  # the clock was set back
+    ],
+)
+def test_who_is_to_blame_for_silence(
+    silent: float | None, waiting: int | None, worker: bool, beat: bool
+) -> None:
+    assert is_worker_suspect(silent, waiting) is worker
+    assert is_beat_suspect(silent, waiting) is beat
+
+
+def test_only_what_looks_wrong_at_every_look_for_long_is_ended() -> None:
+    watch = Watch()
+    looks = [watch.has_seen_enough(now, is_suspect=True) for now in range(0, 46, 5)]
+    assert looks == [False] * 9 + [True]
+    assert watch.has_seen_enough(50, is_suspect=False) is False
+    assert not any(watch.has_seen_enough(now, is_suspect=True) for now in range(55, 91, 5))
+    assert watch.has_seen_enough(95, is_suspect=True)
+
+
+def test_a_deaf_worker_is_found_out_within_a_minute() -> None:
+    assert watchdog.PATIENCE + 2 * watchdog.LOOK_EVERY < 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_wait_until_a_worker_takes_them_and_ends_its_round() -> None:
+    assert notices.waiting() == 0
+    assert notices.silence() is None
+    for _ in range(3):
+        tasks.poll_due.delay()
+    assert notices.waiting() == 3
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        until(lambda: notices.waiting() == 0, 20, "the messages to be taken")
+        until(lambda: notices.silence() is not None, 20, "a round to end")
+    assert (notices.silence() or 0.0) < 20
+    assert (notices.own_silence() or 0.0) < 20
+
+
+def test_without_redis_nobody_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1")
+    notices.connection.cache_clear()
+    try:
+        assert notices.waiting() is None
+        assert notices.silence() is None
+    finally:
+        notices.connection.cache_clear()
