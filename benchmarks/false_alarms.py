@@ -11,11 +11,15 @@ import datetime as dt
 import os
 import random
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import transaction
 
+if TYPE_CHECKING:
+    from runs.models import Poll, Run
+
 UTC = dt.UTC
+TELLING, CALLS = ("live", "at_end"), ("one_step", "two_step")
 LONGEST_S = 29 * 60  # a sandbox ends after 30 minutes, so no healthy run takes longer
 
 
@@ -84,11 +88,11 @@ class Played:
         scripts = [one for one in SCRIPTS.values() if one.ends == "completed" and one.demo_weight]
         script = chance.choice(scripts)
         slowness = min(chance.lognormvariate(0, 0.6), LONGEST_S / (script.seconds * 1.5))
-        told = chance.choices(["live", "at_end"], [4, 1]) + [chance.choice(["one_step", "two_step"])]
+        told = [*chance.choices(TELLING, [4, 1]), chance.choice(CALLS)]
         created = world.now_ms() - 86_400_000
         simulated = world.create(
             script.name,
-            seed=chance.randrange(1, 50),
+            seed=chance.randrange(1, 7),
             speed=1 / slowness,
             variant=told,
             created_ms=created,
@@ -104,10 +108,10 @@ class Played:
 
         instant = dt.timedelta(milliseconds=1)
         known = [(self.started_at - instant, self._run(Run.Status.QUEUED))]
-        for seen, visible in enumerate(self.line.visible_ms):
-            known.append((_at(visible) - instant, self._run(Run.Status.RUNNING, seen)))
-        whole = self._run(Run.Status.RUNNING, len(self.line.visible_ms))
-        return [*known, (self.ended_at - instant, whole)]
+        for turn_ms in sorted({*self.line.visible_ms, self.line.end_ms}):
+            run = self._run(Run.Status.RUNNING, self.line.seen(turn_ms - 1))
+            known.append((_at(turn_ms) - instant, run))
+        return known
 
     def _run(self, status: str, seen: int = 0) -> "Run":
         from runs.models import Run

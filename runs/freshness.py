@@ -1,7 +1,8 @@
 """As of when, and why if late: the words under which the record is shown. All take one `now`.
 
 "Stalled" is our own label beside the API's status, never instead of it. Three clocks are kept
-apart: a queued run that nobody starts, a running one that gives no sign, and our own poller.
+apart: a queued run that nobody starts, a running one that gives no sign for far longer than its
+agent's runs usually do (`habits`), and our own poller, whose delay says nothing of the run.
 """
 
 import datetime as dt
@@ -9,12 +10,13 @@ from enum import StrEnum
 
 import msgspec
 
-from runs import breaker, notices
+from runs import breaker, habits, notices, patience
 from runs.models import Discovery, Poll, Run, Upstream
 
 LATE_AFTER = dt.timedelta(seconds=15)  # three times the pace of a running run
-QUEUED_LONG = dt.timedelta(minutes=10)
-NO_STEP_LONG = dt.timedelta(minutes=10)
+# Habits are asked for only beyond these, and never say that less is long.
+QUEUED_LONG = dt.timedelta(seconds=habits.WAIT_SHORTEST)
+NO_STEP_LONG = dt.timedelta(seconds=patience.SHORTEST)
 SANDBOX_LIMIT = dt.timedelta(minutes=35)  # the documented 30 minutes, and some grace
 SIGHT = dt.timedelta(seconds=90)  # beyond the slowest pace, what we know of a run is old
 WORKER_SILENT = dt.timedelta(seconds=30)
@@ -88,21 +90,61 @@ def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:
         return None
     if now - poll.last_ok_at > SIGHT:
         return None
-    if run.status == Run.Status.QUEUED:
-        waiting = now - (run.created_at or run.first_seen_at)
-        if waiting > QUEUED_LONG:
-            return Stall(StallCause.QUEUED, f"queued for {_span(waiting)}, and nobody started it")
-    if run.status != Run.Status.RUNNING:
-        return None
-    if run.started_at and now - run.started_at > SANDBOX_LIMIT:
-        return Stall(
-            StallCause.PAST_LIMIT,
-            f"running for {_span(now - run.started_at)}; a sandbox ends after 30 minutes",
-        )
-    last_sign = run.last_step_at or run.started_at
-    if run.step_count and last_sign and now - last_sign > NO_STEP_LONG:
-        return Stall(StallCause.NO_STEP, f"no new step for {_span(now - last_sign)}")
+    match run.status:
+        case Run.Status.QUEUED:
+            return _unstarted(run, now)
+        case Run.Status.RUNNING:
+            return _past_limit(run, now) or _silent(run, now)
     return None
+
+
+def _unstarted(run: Run, now: dt.datetime) -> Stall | None:
+    waiting = now - (run.created_at or run.first_seen_at)
+    if waiting <= QUEUED_LONG:
+        return None
+    usual = habits.of(run.agent_id).wait
+    if waiting.total_seconds() <= usual.seconds:
+        return None
+    known = _usually(usual, "did not wait for longer than")
+    sentence = f"queued for {_span(waiting)}, and nobody started it{known}"
+    return Stall(StallCause.QUEUED, sentence)
+
+
+def _past_limit(run: Run, now: dt.datetime) -> Stall | None:
+    if run.started_at is None or now - run.started_at <= SANDBOX_LIMIT:
+        return None
+    sentence = f"running for {_span(now - run.started_at)}; a sandbox ends after 30 minutes"
+    return Stall(StallCause.PAST_LIMIT, sentence)
+
+
+def _silent(run: Run, now: dt.datetime) -> Stall | None:
+    """Only a run that has told a step can be silent: some tell all of theirs at the end."""
+    last_sign = run.last_step_at or run.started_at
+    if not run.step_count or last_sign is None or now - last_sign <= NO_STEP_LONG:
+        return None
+    usual = habits.of(run.agent_id).silence
+    if (now - last_sign).total_seconds() <= usual.seconds:
+        return None
+    known = _usually(usual, "were never silent for longer than")
+    return Stall(StallCause.NO_STEP, f"no new step for {_span(now - last_sign)}{known}")
+
+
+def _usually(usual: patience.Patience, verb: str) -> str:
+    """ "; 95 % of this agent's last 40 runs were never silent for longer than 20 s"."""
+    if usual.usual is None:
+        return ""
+    span = _span(dt.timedelta(seconds=usual.usual))
+    share = round(patience.QUANTILE * 100)
+    return f"; {share} % of this agent's last {usual.runs} runs {verb} {span}"
+
+
+def overdue(run: Run, poll: Poll, now: dt.datetime) -> str:
+    """ "as of 10:40:07, and due 4 min ago": that our own sight of an active run is late, whatever
+    the cause; "" if it is not."""
+    if not run.is_active or poll.due_at is None or now - poll.due_at <= LATE_AFTER:
+        return ""
+    since = f"as of {_clock(poll.last_ok_at, now)}" if poll.last_ok_at else "never fetched"
+    return f"{since}, and due {_span(now - poll.due_at)} ago"
 
 
 def site(now: dt.datetime) -> SiteFreshness:

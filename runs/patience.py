@@ -7,6 +7,7 @@ ever nor makes every later run look stalled.
 import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 ENOUGH = 5  # runs, before their own history says more than the rule for everybody
@@ -48,9 +49,7 @@ def longest_silence(
     ended_at: dt.datetime | None,
 ) -> dt.timedelta | None:
     """The longest time between two steps, or a step and the start or end; None without times."""
-    known = sorted(
-        moment for moment in (started_at, *moments, ended_at) if moment is not None
-    )
+    known = sorted(moment for moment in (started_at, *moments, ended_at) if moment is not None)
     if len(known) < 2:
         return None
-    return max(later - earlier for earlier, later in zip(known, known[1:], strict=False))
+    return max(later - earlier for earlier, later in pairwise(known))

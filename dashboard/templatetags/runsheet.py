@@ -305,6 +305,8 @@ def remark_on(run: Run, now: dt.datetime) -> Remark | None:
     if poll.failures:
         seen = f"as of {exact_text(poll.last_ok_at)}" if poll.last_ok_at else "never fetched"
         return Remark("behind", f"{seen}; {poll.last_error}")
+    if late := freshness.overdue(run, poll, now):
+        return Remark("behind", late)
     stall = freshness.stall(run, poll, now)
     return Remark("stalled", stall.sentence) if stall else None
 
