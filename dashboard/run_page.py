@@ -6,18 +6,19 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from dashboard import fields, timeline
+from dashboard import fields, outline, timeline
 from dashboard.audience import Audience
 from dashboard.live import sight
 from dashboard.rendering import markdown, payload
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
-from runs import agents, breaker, costs, freshness
+from runs import agents, breaker, costs, evidence, freshness, oddities
 from runs.models import Payload as Body
 from runs.models import Poll, Run
 
 TABS = (
     ("timeline", "Timeline"),
+    ("read", "Reading view"),
     ("cost", "Cost"),
     ("result", "Result"),
     ("logs", "Logs"),
@@ -52,6 +53,7 @@ def title(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
 def head(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
     """Context of `runs/_head.html`: how the run stands."""
     poll = poll_of(run)
+    odd = [*_oddities(run), *(_said(item) for item in run.contradictions)]
     return {
         "run": run,
         "audience": audience,
@@ -63,9 +65,20 @@ def head(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
         "stall": freshness.stall(run, poll, now),
         "refused": refused(run, poll),
         "shown_as_of": poll.last_ok_at if poll else None,
-        "contradictions": [_said(item) for item in run.contradictions[:CONTRADICTIONS_SHOWN]],
-        "more_contradictions": [_said(item) for item in run.contradictions[CONTRADICTIONS_SHOWN:]],
+        "contradictions": odd[:CONTRADICTIONS_SHOWN],
+        "more_contradictions": odd[CONTRADICTIONS_SHOWN:],
+        "clues": evidence.clues(run),
     }
+
+
+def _oddities(run: Run) -> list[dict[str, Any]]:
+    """What does not agree in the record as it stands, in the shape of a contradiction."""
+    gone, open_calls = (outline.of(run).gone, 0) if run.step_count else (0, 0)
+    if run.status == Run.Status.COMPLETED and run.step_count:
+        open_calls = run.steps.filter(vanished_at=None, unanswered=True, partner=None).count()
+    return [
+        {"text": text, "at": None} for text in oddities.of(run, open_calls=open_calls, gone=gone)
+    ]
 
 
 def facts(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:

@@ -23,16 +23,17 @@ def failure_cause(
     """One sentence or line for people; "" when the record holds no hint of a cause."""
     named = next((issue for issue in issues or () if issue.strip()), "")
     if named:
-        return _line(named)
+        return line(named)
     for name, text in logs or ():
-        if found := _last_error(text or ""):
-            return _line(f"{name}: {found}")
+        if found := last_error(text or ""):
+            return line(f"{name}: {found}")
     if runtime_state == "error":
         return "The runtime ended with an error."
-    return _line(_last_error(_plain(last_words or "")))
+    return line(last_error(_plain(last_words or "")))
 
 
-def _last_error(text: str) -> str:
+def last_error(text: str) -> str:
+    """The last line that tells of an error; only the end of `text` is searched."""
     lines = text[-_TAIL:].splitlines()
     return next((line for line in reversed(lines) if _ERROR_LINE.search(line)), "")
 
@@ -47,6 +48,7 @@ def _plain(text: str) -> str:
         return text
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """`text` in one line, of LONGEST characters at most."""
     words = " ".join(text.split())
     return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"

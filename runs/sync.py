@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Sum
 
 from runs import columns, items, packing, prompts, text
 from runs.casedev.errors import Unreadable
@@ -20,6 +20,7 @@ from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
 from runs.causes import failure_cause
 from runs.models import Fingerprint, Payload, Revision, Run, Step
+from runs.tally import Tally
 
 # A value among these that changes after it was set is a contradiction in the record, so the
 # earlier one is kept. The others (tokens, logs, states) move as a run goes on.
@@ -96,17 +97,17 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     version = run.version + 1
 
     before = kept.steps, kept.entries
-    steps = items.sync_steps(run, details.steps, kept, version, now, notes)
+    tally = items.sync_steps(run, details.steps, kept, version, now, notes)
     usage = details.usage or Usage()
     entries = items.sync_entries(run, usage.entries, kept, version, now, notes)
     fresh = _settled(run, reading.sent, notes) | {"unreported": columns.unreported(details)}
-    fresh |= _counted_steps(run) if steps else {}
+    fresh |= _counted_steps(tally) if tally is not None else {}
     fresh |= _counted_entries(run, notes) if entries else {}
     fresh |= _derived(run, fresh)
     fresh["contradictions"] = _contradictions(run, notes, now)
 
     changed = {name: value for name, value in fresh.items() if getattr(run, name) != value}
-    is_new = bool(changed) or steps or entries or run.version == 0
+    is_new = bool(changed) or tally is not None or entries or run.version == 0
     if is_new:
         _keep_replaced(run, changed, version, now)
         _write(run, changed | {"version": version, "changed_at": now})
@@ -143,6 +144,8 @@ def _settled(run: Run, sent: columns.Columns, notes: Notes) -> columns.Columns:
     if run.is_terminal and settled["status"] != run.status:
         notes.append(f"Case.dev said {settled['status']} after {run.status}.")
         settled["status"] = run.status
+    if run.status == Run.Status.RUNNING and settled["status"] == Run.Status.QUEUED:
+        notes.append(f"Case.dev said {settled['status']} after {run.status}.")
     settled["status"] = settled["status"] or run.status
     settled["prompt_is_cut"] = run.prompt_is_cut and sent["prompt"] is None
     settled["listed_at"] = settled["created_at"] or run.listed_at
@@ -158,12 +161,12 @@ def _contradictions(run: Run, notes: Notes, now: dt.datetime) -> list[dict[str, 
     return (recorded + added)[:CONTRADICTIONS_CAP]
 
 
-def _counted_steps(run: Run) -> columns.Columns:
-    return run.steps.filter(vanished_at=None).aggregate(
-        step_count=Count("pk"),
-        tool_call_count=Count("pk", filter=Q(type=Step.Type.TOOL_CALL)),
-        last_step_at=Max("timestamp"),
-    )
+def _counted_steps(tally: Tally) -> columns.Columns:
+    return {
+        "step_count": tally.total,
+        "tool_call_count": tally.types[Step.Type.TOOL_CALL],
+        "last_step_at": tally.last_at,
+    }
 
 
 def _counted_entries(run: Run, notes: Notes) -> columns.Columns:
