@@ -6,6 +6,7 @@ For columns of numbers, texts and times in UTC; nothing else is made fit for the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -37,21 +38,29 @@ def update(model: type[Model], rows: Iterable[Model], names: Sequence[str]) -> N
     _execute(statement, _values(fields, map(vars, rows)))
 
 
-def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    fields = list(fields)
+    taken = list(map(itemgetter(*(field.attname for field in fields)), rows))
+    times = [place for place, field in enumerate(fields) if isinstance(field, DateTimeField)]
+    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" or not times:
+        return taken  # the driver takes times as they are
     adapt = connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value
-    columns = [(field.attname, isinstance(field, DateTimeField)) for field in fields]
-    return [
-        [adapt(row[name]) if is_time else row[name] for name, is_time in columns] for row in rows
-    ]
+    adapted = []
+    for row in map(list, taken):
+        for place in times:
+            if row[place] is not None:
+                row[place] = adapt(row[place])
+        adapted.append(tuple(row))
+    return adapted
 
 
-def _execute(statement: str, values: list[list[Any]]) -> None:
+def _execute(statement: str, values: list[tuple[Any, ...]]) -> None:
     if values:
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.executemany(statement, values)
 
 
-def _copy(statement: str, values: list[list[Any]]) -> None:
+def _copy(statement: str, values: list[tuple[Any, ...]]) -> None:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor, cursor.copy(statement) as copy:
         for row in values:
             copy.write_row(row)

@@ -19,6 +19,7 @@ from runs import bulk, columns, fingerprints, outlines, text
 from runs.alignment import Alignment, Item, Stored, align
 from runs.casedev.payloads import NOT_UTF8, EntryPayload, Notes, StepPayload, read_part
 from runs.models import Fingerprint, Revision, Run, Step, UsageEntry
+from runs.tally import Tally
 
 BATCH = 500
 FEW = 500  # up to this many rows are looked up by position, more by reading them all
@@ -78,23 +79,21 @@ type Raws = list[Raw] | UnsetType | None
 
 def sync_steps(
     run: Run, raws: Raws, kept: Fingerprint, version: int, now: dt.datetime, notes: Notes
-) -> bool:
-    """Bring the steps of `run` up to `raws`; whether any row changed. Absent or null: no word
-    on steps, so none is touched."""
+) -> Tally | None:
+    """Bring the steps of `run` up to `raws`; what they add up to, or None if no row changed.
+    Absent or null: no word on steps, so none is touched."""
     if not isinstance(raws, list):
-        return False
+        return None
     follower = outlines.Follower(run)
     is_changed = _Sync(STEPS, run, raws, kept, version, now, notes, follower).go()
-    if is_changed:
-        follower.finish()
-    return is_changed
+    return follower.finish() if is_changed else None
 
 
 def sync_entries(
     run: Run, raws: Raws, kept: Fingerprint, version: int, now: dt.datetime, notes: Notes
 ) -> bool:
-    """The same for `usage.entries`. An empty list that comes first is a change: "none" instead
-    of "not reported"."""
+    """The same for `usage.entries`; whether any row changed. An empty list that comes first is a
+    change: "none" instead of "not reported"."""
     if not isinstance(raws, list):
         return False
     is_first_word = run.entry_count is None
@@ -264,12 +263,14 @@ class _Sync:
         return is_gain(old, new)
 
     def _insert(self, sent: dict[int, columns.Columns]) -> bool:
+        """Insert the rows of `sent`, which becomes whole rows."""
         same = {"run_id": self.run.pk, "changed_version": self.version, "vanished_at": None}
-        rows = [same | {"position": place} | sent[place] for place in sent]
-        if self.follower:
-            rows = [row | {"partner": None} | outlines.marks(row) for row in rows]
-            self.follower.added += map(outlines.new_fact, rows)
-        bulk.insert(self.track.model, rows)
+        for place, row in sent.items():
+            row.update(same, position=place)
+            if self.follower:
+                row.update(outlines.marks(row), partner=None)
+                self.follower.added.append(outlines.new_fact(row))
+        bulk.insert(self.track.model, sent.values())
         return bool(sent)
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:

@@ -73,14 +73,15 @@ class Follower:
     def turn(self, old: Fact, new: Fact) -> None:
         self.turned.append((old, new))
 
-    def finish(self) -> None:
+    def finish(self) -> Tally:
+        """The run's tally as it is now."""
         kept = Outline.objects.filter(run_id=self.run.pk).first()
         is_judged = kept.rule == outcomes.RULE if kept else not self.run.step_count
         tally = _decoder.decode(bytes(kept.body)) if kept else Tally()
         if is_judged and not self.is_rearranged and self._follow(tally):
             _keep(self.run, tally)
-        else:
-            rebuild(self.run, judge=not is_judged)
+            return tally
+        return rebuild(self.run, judge=not is_judged)
 
     def _follow(self, tally: Tally) -> bool:
         tally.add(self.added)
@@ -105,12 +106,14 @@ def _matter(fact: Fact) -> tuple[object, ...]:
     return fact.type, fact.tool_name, fact.unanswered, is_result and fact.failed
 
 
-def rebuild(run: Run, judge: bool = False) -> None:
+def rebuild(run: Run, judge: bool = False) -> Tally:
     """Derive all of the outline anew; with `judge`, also what the steps' own texts tell."""
     if judge:
         _judge(run)
     _pair(run, 0)
-    _keep(run, _tallied(run))
+    tally = _tallied(run)
+    _keep(run, tally)
+    return tally
 
 
 def _tallied(run: Run) -> Tally:
