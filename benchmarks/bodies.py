@@ -2,21 +2,25 @@
 
 import datetime as dt
 import json
+from itertools import accumulate
 from random import Random
 from typing import Any
 
-WORDS = (
-    "the parties shall indemnify defend and hold harmless from any claim arising out of breach of "
-    "confidentiality notwithstanding the foregoing limitation of liability provided that notice is "
-    "given within thirty days exhibit deponent stated record produced privileged § 12(b) façade"
-).split()
+_SYLLABLES = (
+    *("con", "tra", "dis", "clo", "sure", "mo", "tion", "de", "pose", "hib", "it", "li"),
+    *("a", "ble", "in", "dem", "ni", "fy", "sec", "par", "ty", "§", "é"),
+)
+_MADE = Random(1)
+# As frequent as words are in a language: the n-th takes 1/n of the first's share.
+WORDS = ["".join(_MADE.choices(_SYLLABLES, k=_MADE.randint(1, 4))) for _ in range(5_000)]
+_SHARES = list(accumulate(1 / rank for rank in range(1, len(WORDS) + 1)))
 BEGAN = dt.datetime(2026, 4, 20, 10, 30, tzinfo=dt.UTC)
 
 
 def step(position: int, size: int) -> dict[str, Any]:
     """A tool call with its output, and every fourth a thought, of about `size` bytes as JSON."""
     chance = Random(position)
-    words = " ".join(f"{chance.choice(WORDS)} {chance.randrange(10_000)}" for _ in range(size // 12))
+    words = " ".join(chance.choices(WORDS, cum_weights=_SHARES, k=size // 5))
     text = words[: max(size - 260, 1)]
     at = (BEGAN + dt.timedelta(seconds=position)).isoformat(timespec="milliseconds")
     same = {"id": f"step_{position:06}", "timestamp": at.replace("+00:00", "Z")}

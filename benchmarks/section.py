@@ -3,6 +3,7 @@
 Results go to FILE, one JSON object a line, each as soon as it is known.
 """
 
+import logging
 import os
 import platform
 import sqlite3
@@ -46,6 +47,7 @@ def prepare(database: str) -> None:
     import django
 
     django.setup()
+    logging.getLogger().setLevel(logging.WARNING)
 
     from django.core.management import call_command
 

@@ -1,6 +1,5 @@
 """From the bytes of one answer to rows, beside decoding them and inserting the same rows raw."""
 
-import datetime as dt
 import gc
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from django.utils import timezone
 from msgspec import Struct
 
 from benchmarks import bodies
-from benchmarks.figures import LINEAR, Bench, Figure, Growth, Result, medians, ratio, timed, value
+from benchmarks.figures import LINEAR, Bench, Figure, Growth, Result, bests, ratio, timed, value
 from runs import poller
 from runs.casedev.client import Answer
 from runs.casedev.payloads import Details, EntryPayload, StepPayload, Usage
@@ -27,13 +26,13 @@ _number = count(1)
 
 
 class WholeUsage(Usage, rename="camel"):
-    entries: list[EntryPayload] = []  # type: ignore[assignment]
+    entries: list[EntryPayload] = msgspec.field(default_factory=list)  # type: ignore[assignment]
 
 
 class WholeDetails(Details, rename="camel"):
     """All of an answer decoded, as a program would that stored nothing."""
 
-    steps: list[StepPayload] = []  # type: ignore[assignment]
+    steps: list[StepPayload] = msgspec.field(default_factory=list)  # type: ignore[assignment]
     usage: WholeUsage | None = None
 
 
@@ -68,7 +67,11 @@ def store(run: Run, answer: Answer) -> float:
     """Milliseconds from the last byte of `answer` to the notice after the commit."""
     held = claim(timezone.now(), 1, only=run.pk)[0]
     gc.collect()
-    return timed(lambda: poller.store(held, answer))
+    outcomes: list[poller.Outcome] = []
+    taken = timed(lambda: outcomes.append(poller.store(held, answer)))
+    if outcomes[0] not in (poller.Outcome.CHANGED, poller.Outcome.UNCHANGED):
+        raise RuntimeError(f"the answer was not stored: {outcomes[0]}")
+    return taken
 
 
 def decode(body: bytes) -> WholeDetails:
@@ -91,7 +94,7 @@ def _first(bench: Bench) -> Iterator[Figure]:
         insert = raw_insert(new_run(), decode(body).steps)
         return timed(lambda: decode(body)) + timed(insert)
 
-    running, ended, raw = medians(ROUNDS, ours("running"), ours("completed"), floor)
+    running, ended, raw = bests(ROUNDS, ours("running"), ours("completed"), floor)
     limit = 2.5 if connection.vendor == "sqlite" else 1.5
     how = "decode, insert raw" if connection.vendor == "sqlite" else "decode, COPY raw"
     for name, taken in (("running", running), ("ended, its bytes kept", ended)):
@@ -106,7 +109,7 @@ def _first(bench: Bench) -> Iterator[Figure]:
 
 COLUMNS = (
     *("run_id", "position", "step_id", "type", "content", "tool_name", "tool_input"),
-    *("tool_output", "duration_ms", "timestamp", "changed_version"),
+    *("tool_output", "duration_ms", "timestamp", "changed_version", "unanswered", "failed"),
 )
 
 
@@ -118,7 +121,7 @@ def raw_insert(run: Run, steps: list[StepPayload]) -> Callable[[], None]:
         (
             *(run.pk, place, step.id, step.type, step.content or None, step.tool_name or None),
             *(bytes(step.tool_input).decode(), bytes(step.tool_output).decode()),
-            *(step.duration_ms or None, at, 1),
+            *(step.duration_ms or None, at, 1, False, False),
         )
         for place, step in enumerate(steps, start=1)
     ]
@@ -149,7 +152,7 @@ def _later() -> Iterator[Figure]:
         return store(sent.run, same)
 
     hashing = lambda: timed(lambda: hashlib.sha256(same.body).digest())  # noqa: E731
-    ours, floor = medians(ROUNDS, unchanged, hashing)
+    ours, floor = bests(ROUNDS, unchanged, hashing)
     yield Figure(
         what="poll that brings nothing, 10,000 steps, 40 MB",
         ours=ours,
@@ -166,7 +169,7 @@ def _later() -> Iterator[Figure]:
         written.append((_written() - before) / 1000)
         return taken
 
-    ours, floor = medians(ROUNDS, ten_more, lambda: timed(lambda: decode(same.body)))
+    ours, floor = bests(ROUNDS, ten_more, lambda: timed(lambda: decode(same.body)))
     yield Figure(
         what="poll that brings 10 steps more, 10,000 steps, 40 MB",
         ours=ours,
@@ -213,7 +216,7 @@ def _growth(lengths: list[int]) -> Iterator[Growth]:
             sent.steps = sent.steps + bodies.json_steps(1, 400, len(sent.steps) + 1)
             return store(sent.run, sent.answer())
 
-        taken = medians(rounds, anew, more)
+        taken = bests(rounds, anew, more)
         first.append((length, taken[0]))
         later.append((length, taken[1]))
     points = (("first sync", first), ("poll that brings one step more", later))

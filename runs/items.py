@@ -170,6 +170,8 @@ class _Sync:
             return False
         wanted = (self.track.identifier, *self.track.mark)
         gone = list(self.rows.exclude(vanished_at=None).only("pk", *wanted))
+        if not gone:
+            return False
         identifiers = {self._identifier(row) for row in gone} - {None}
         marks = {self._mark_of(row) for row in gone}
         return any(
