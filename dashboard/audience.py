@@ -17,6 +17,7 @@ class Audience:
     # Names of pages, and the URL names behind them.
     PAGES: ClassVar = {
         "timeline": "run",
+        "read": "run-read",
         "cost": "run-cost",
         "result": "run-result",
         "logs": "run-logs",

@@ -15,7 +15,7 @@ from dashboard.views.exports import (
 from dashboard.views.health import healthz, readyz
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
-from dashboard.views.run import cost, link, log, logs, metadata, raw, result, text, timeline
+from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
 from dashboard.views.seen import seen
 from dashboard.views.shares import (
@@ -38,6 +38,7 @@ urlpatterns = [
     path("runs/export/", list_exports, name="export-runs"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
+    path("runs/<run_id:run_id>/read/", read, name="run-read"),
     path("runs/<run_id:run_id>/cost/", cost, name="run-cost"),
     path("runs/<run_id:run_id>/cost/<int:position>/metadata/", metadata, name="entry-metadata"),
     path("runs/<run_id:run_id>/result/", result, name="run-result"),

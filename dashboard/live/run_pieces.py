@@ -17,7 +17,7 @@ import msgspec
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from dashboard import cost_page, run_page, timeline
+from dashboard import cost_page, reading, run_page, timeline
 from dashboard.audience import Audience
 from dashboard.step_lines import lines
 from runs.models import Run
@@ -27,18 +27,20 @@ from runs.models import Run
 MOST_STEPS = 200
 
 # Columns of megabytes, and the tabs that show them.
-HEAVY = {"output": "result", "logs": "logs"}
+HEAVY = {"output": ("result", "read"), "logs": ("logs",)}
 
 # Name and digest of each part that a browser has, in order; () if that is not known.
 type Parts = tuple[tuple[str, bytes], ...]
 
 
 class Page(NamedTuple):
-    """What a page shows of its run: `at` is the entry around which costs are shown."""
+    """What a page shows of its run: `at` is the entry around which costs are shown, or a step of
+    the document's page; of that, steps up to `folded` are folded."""
 
     tab: str
     at: int | None = None
     as_text: bool = False
+    folded: int | None = None
 
 
 class Shape:
@@ -109,7 +111,7 @@ def freshness(pk: int, audience: Audience) -> str:
 
 
 def find(pk: int, page: Page) -> Run | None:
-    unread = [column for column, tab in HEAVY.items() if tab != page.tab]
+    unread = [column for column, tabs in HEAVY.items() if page.tab not in tabs]
     runs = Run.objects.select_related("poll").defer("poll__seen_digest", *unread)
     return runs.filter(pk=pk).first()
 
@@ -133,6 +135,11 @@ def _heavy(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     yield Part("fresh", _piece("runs/_fresh.html", run_page.fresh(run, audience, now)))
     yield Part("strip", _piece("runs/_strip.html", strip))
     match page.tab:
+        case "read":
+            asked = reading.Asked(at=page.at, folded=page.folded)
+            document = reading.page(run, audience, now, asked)
+            document |= run_page.title(run, audience, now)
+            yield Part("reading", _piece("runs/_reading.html", document))
         case "cost":
             totals = cost_page.totals(run, audience, now)
             entries = cost_page.entries(run, audience, now, page.at)

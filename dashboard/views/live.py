@@ -131,11 +131,12 @@ def _pieces(html: str, headers: dict[str, str]) -> HttpResponse:
 def _asked_of_run(request: HttpRequest) -> AskedOfRun:
     """A browser that reconnects by itself says what it had last in a header of its own."""
     given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
-    at = request.GET.get("at")
+    at, folded = request.GET.get("at"), request.GET.get("folded")
     page = Page(
         tab=request.GET.get("tab", "timeline"),
         at=_number(at, "at") if at is not None else None,
         as_text=request.GET.get("as") == "text",
+        folded=_number(folded, "folded") if folded is not None else None,
     )
     if page.tab not in TABS:
         raise Malformed(f"tab must be one of {', '.join(TABS)}.")

@@ -28,6 +28,8 @@ runs/_cost.html#totals                cost_page.totals(run, audience, now)   sec
 runs/_cost.html#entries               cost_page.entries(run, audience, now)  section#cost-entries
 runs/_result.html#result              run_page.result(run, audience, now)    section#run-result
 runs/_logs.html#logs                  run_page.logs(run, audience, now)      section#run-logs
+runs/_reading.html                    run_page.title(run, audience, now) |   section#reading
+                                      reading.page(run, audience, now, ..)
 ====================================  =====================================  =====================
 
 `#run-head` is small and may be replaced whole at each change. `#run-title` holds the request,
@@ -55,7 +57,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from dashboard import cost_page as costs
-from dashboard import downloads, run_page
+from dashboard import downloads, reading, run_page
 from dashboard import timeline as timelines
 from dashboard.audience import STAFF, Audience
 from dashboard.disclosure import lines
@@ -134,6 +136,14 @@ def result_page(request: HttpRequest, run: Run, audience: Audience) -> HttpRespo
     return _tab(request, run, audience, "result", context)
 
 
+def reading_page(request: HttpRequest, run: Run, audience: Audience) -> HttpResponse:
+    """Query: `at`, a position on the wanted page; `print=1` for longer pages, unfolded."""
+    now = timezone.now()
+    asked = reading.Asked.from_query(request.GET)
+    context = reading.page(run, audience, now, asked)
+    return _tab(request, run, audience, "read", context)
+
+
 def link_page(request: HttpRequest, run: Run, audience: Audience, number: int) -> HttpResponse:
     """Before link `number` of the output is followed: where it leads."""
     address = lines.linked(run.output, number)
@@ -204,6 +214,7 @@ def metadata_download(
 
 timeline = staff(timeline_page, without=HEAVY)
 cost = staff(cost_page, without=HEAVY)
+read = staff(reading_page, without=("logs",))
 result = staff(result_page, without=("logs",))
 link = staff(link_page, without=("logs",))
 logs = staff(logs_page, without=("output",))

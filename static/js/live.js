@@ -378,7 +378,7 @@
 
   // What was opened below a line, from the moment that it is asked for: `data-fetched` is "busy",
   // then "yes", or "stale" if the line changed meanwhile, so that what came is out of date.
-  const openedIn = (target) => (target?.matches?.("#steps .opened") ? target : null);
+  const openedIn = (target) => (target?.matches?.("#steps .opened, #read .opened") ? target : null);
 
   document.addEventListener("htmx:beforeRequest", ({ detail }) => {
     if (openedIn(detail.target)) detail.target.dataset.fetched = "busy";
