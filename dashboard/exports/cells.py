@@ -11,7 +11,7 @@ needs no apostrophe.
 """
 
 import datetime as dt
-import re
+import unicodedata
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -21,11 +21,11 @@ type Kind = Literal["text", "number", "money", "time"]
 
 MICROS = 1_000_000
 
-# Blanks and what cannot be seen, then what begins a formula in some spreadsheet.
-_FORMULA = re.compile(
-    "[\\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]*"
-    "[=+\\-@|%'\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212\uff07]|[\t\r\n]"
-)
+# What begins a formula in some spreadsheet, plain and in its other forms.
+_LEADS = frozenset("=+-@|%'\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212\uff07\t\r\n")
+# Blanks and what cannot be seen, which some take away before they look.
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+_FILLERS = frozenset("\u034f\u115f\u1160\u3164\uffa0\ufe0e\ufe0f")
 
 
 class Column(NamedTuple):
@@ -36,7 +36,12 @@ class Column(NamedTuple):
 
 def as_text(text: str) -> str:
     """`text` as no spreadsheet takes it for a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    for character in text:
+        if character in _LEADS:
+            return f"'{text}"
+        if unicodedata.category(character) not in _UNSEEN and character not in _FILLERS:
+            return text
+    return text
 
 
 def dollars(micros: int | None) -> Decimal | None:

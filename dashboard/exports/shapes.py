@@ -75,7 +75,7 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        msgspec.json.decode(text)
+        msgspec.json.decode(text, type=msgspec.Raw)  # looks at it, and makes no number of it
     except (msgspec.DecodeError, RecursionError):
         return {f"{name}_text": text}
     return {name: msgspec.Raw(text.encode())}

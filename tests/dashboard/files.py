@@ -33,7 +33,7 @@ def fetch(user: User | None, address: str, **headers: str) -> File:
         client = AsyncClient()
         if user is not None:
             await client.aforce_login(user)
-        response = await client.get(address, headers=headers)
+        response: Any = await client.get(address, headers=headers)
         if not response.streaming:
             return File(response.status_code, response.headers, response.content, 1)
         chunks = [chunk async for chunk in response]
