@@ -13,6 +13,7 @@ from dashboard.views.exports import (
     run_table,
 )
 from dashboard.views.health import healthz, readyz
+from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
@@ -97,6 +98,7 @@ urlpatterns = [
     ),
     # Whatever else is asked of a link gets the very answer that a wrong token gets.
     re_path(r"^s/", shared.nowhere),
+    path("help/keys/", keys, name="keys"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("accounts/", include("dashboard.accounts.urls")),

@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 # Shows nothing of a run, or tells of itself by a signal (signing in and out).
 UNRECORDED = frozenset(
-    {"healthz", "readyz", "export-progress", "admin:jsi18n", "admin:login", "admin:logout"}
+    {
+        *("healthz", "readyz", "export-progress", "keys"),
+        *("admin:jsi18n", "admin:login", "admin:logout"),
+    }
 )
 ACCOUNTS = "/accounts/"
 SHARED = "/s/"

@@ -14,7 +14,6 @@
     gone: "no longer live: reload the page to sign in again",
   };
   const PATIENCE = { open: 30_000, first: 10_000, beat: 40_000, hidden: 30_000 };
-  const EVENTS = ["change", "beat", "catch-up", "end", "gone"];
   const GIVES_UP_AFTER = 3; // failed connections; from then on it polls, and tries a stream now and then
 
   let source = null; // of the page's one stream
@@ -26,9 +25,8 @@
   class Source extends EventTarget {
     constructor(url) {
       super();
-      this.url = url;
       this.element = document.querySelector(`[sse-connect="${CSS.escape(url)}"]`);
-      this.version = new URL(url, location.href).searchParams.get("since");
+      this.url = new URL(url, location.href);
       this.failures = 0;
       this.readyState = EventSource.OPEN;
       this.open();
@@ -39,17 +37,20 @@
     }
 
     address() {
-      const address = new URL(this.url, location.href);
-      const query = address.searchParams;
-      if (query.has("since")) query.set("since", this.version);
+      const query = this.url.searchParams;
       if (query.has("ids")) query.set("ids", rowsShown());
-      return address.pathname + address.search;
+      return this.url.pathname + this.url.search;
+    }
+
+    saw(version) {
+      const query = this.url.searchParams;
+      if (version && query.has("since")) query.set("since", version);
     }
 
     open() {
       this.stop();
       const inner = (this.inner = new EventSource(this.address()));
-      for (const name of EVENTS) inner.addEventListener(name, (event) => this.take(name, event));
+      for (const name of ["change", "beat", "catch-up", "end", "gone"]) inner.addEventListener(name, (event) => this.take(event));
       inner.onopen = () => this.expect(PATIENCE.first);
       inner.onerror = () => this.lose();
       this.expect(PATIENCE.open);
@@ -66,15 +67,15 @@
       for (const timer of [this.watch, this.retry, this.polling]) clearTimeout(timer);
     }
 
-    take(name, event) {
+    take({ type, data, lastEventId }) {
       this.expect(PATIENCE.beat);
       this.failures = 0;
-      if (name === "end") this.close("over");
-      if (name === "gone") this.close("gone");
-      this.dispatchEvent(new MessageEvent(name, { data: event.data, lastEventId: event.lastEventId }));
-      if (event.lastEventId) this.version = event.lastEventId;
-      if (name === "beat") keepTime(Number(event.data));
-      if (name === "catch-up") catchUp(JSON.parse(event.data));
+      if (type === "end") this.close("over");
+      if (type === "gone") this.close("gone");
+      this.dispatchEvent(new MessageEvent(type, { data, lastEventId }));
+      this.saw(lastEventId);
+      if (type === "beat") keepTime(Number(data));
+      if (type === "catch-up") catchUp(JSON.parse(data));
       if (!this.isClosed) say(held.size ? "held" : "live");
     }
 
@@ -104,7 +105,7 @@
         if (xhr.status === 200 || xhr.status === 404) this.close("gone");
         return;
       }
-      if (this.version !== null) this.version = version;
+      this.saw(version);
       const state = JSON.parse(xhr.getResponseHeader("Runsheet-State") || "{}");
       if (state.catch_up) catchUp(state.catch_up);
       if (state.over) this.close("over");
@@ -159,17 +160,8 @@
 
   function say(state) {
     document.documentElement.dataset.stream = state;
-    let place = document.getElementById("stream-state");
-    if (!place) {
-      const beside = document.getElementById("run-fresh") || document.getElementById("site-fresh");
-      if (!beside) return;
-      place = document.createElement("span");
-      place.id = "stream-state";
-      place.className = "fresh";
-      place.setAttribute("role", "status");
-      beside.after(place);
-    }
-    if (place.textContent !== WORDS[state]) place.textContent = WORDS[state];
+    const place = document.getElementById("stream-state");
+    if (place && place.textContent !== WORDS[state]) place.textContent = WORDS[state];
   }
 
   // Swapping -----------------------------------------------------------------------------------
@@ -189,13 +181,17 @@
   // Change `old` into `fresh`, part by part. Of what has to wait only the newest is kept.
   function bring(old, fresh) {
     if (Number(fresh.dataset.version) < Number(old.dataset.version)) return;
+    tell(document, "runsheet:came", { piece: fresh });
     const whole = fresh.cloneNode(true);
     mergeAttributes(old, fresh);
     if (mergeChildren(old, fresh)) held.delete(old);
     else held.set(old, whole);
     htmx.process(old);
-    old.dispatchEvent(new CustomEvent("runsheet:changed", { bubbles: true }));
+    tell(old, "runsheet:changed");
   }
+
+  // False if somebody said not to go on.
+  const tell = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { bubbles: true, cancelable: true, detail }));
 
   // True if nothing of `old` had to be left as it was.
   function merge(old, fresh) {
@@ -304,12 +300,15 @@
   const lastOf = (list) => placeOf(linesOf(list).at(-1));
   const turnOf = (list) => list.querySelector(":scope > li.turn.later");
 
+  document.addEventListener("runsheet:release", ({ target, detail }) => takeSteps(target, detail.items));
+
   // A row of the record keeps its line, also when it moves or when Case.dev drops it.
   function lineOf(list, item) {
     return list.querySelector(`:scope > li[data-row="${item.dataset.row}"]`) || list.querySelector(`:scope > #${CSS.escape(item.id)}`);
   }
 
   function takeSteps(list, items) {
+    if (!tell(list, "runsheet:arrive", { items })) return;
     let added = 0;
     for (const item of items) {
       const line = lineOf(list, item);
@@ -323,7 +322,7 @@
     offerRest(list);
     if (!added) return;
     list.parentElement.querySelector(":scope > .empty")?.remove();
-    list.dispatchEvent(new CustomEvent("runsheet:steps", { bubbles: true, detail: { added } }));
+    tell(list, "runsheet:steps", { added });
   }
 
   // Only where it leaves no gap: what the page does not show yet comes when it is scrolled to.
@@ -333,6 +332,7 @@
     const lines = linesOf(list);
     const next = lines.find((line) => placeOf(line) > place);
     if (next ? next === lines[0] : turnOf(list) || place > lastOf(list) + 1) return false;
+    tell(document, "runsheet:came", { piece: item });
     list.insertBefore(item, next || null);
     htmx.process(item);
     return true;

@@ -1,39 +1,32 @@
-// The page of one run: follow the newest step, copy a text, and tell the status in the browser's tab.
+// The page of one run: its status in the browser's tab, copying, and keeping up with the newest step.
 "use strict";
 
 (() => {
   // Status in the tab ---------------------------------------------------------------------------
 
-  const MARKS = { running: "▶", completed: "✓", failed: "✕" };
-  const COLOURS = { running: "#1f5fae", completed: "#1d6b45", failed: "#a32020" };
+  const MARKS = { running: ["▶", "#1f5fae"], completed: ["✓", "#1d6b45"], failed: ["✕", "#a32020"] };
 
   function showStatus() {
     const status = document.querySelector("#run-head .status");
     if (!status) return;
-    const name = Object.keys(MARKS).find((known) => status.classList.contains(known));
+    const [mark, colour] = MARKS[Object.keys(MARKS).find((name) => status.classList.contains(name))] || [];
     const words = document.title.replace(/^[▶✓✕] /u, "");
-    document.title = name ? `${MARKS[name]} ${words}` : words;
-    const icon = document.querySelector("link[rel=icon]");
-    if (!icon || !name) return;
-    const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="${COLOURS[name]}"/><text x="8" y="11.5" font-size="10" text-anchor="middle" fill="#fff">${MARKS[name]}</text></svg>`;
-    icon.href = `data:image/svg+xml,${encodeURIComponent(picture)}`;
-  }
-
-  // The list of runs tells the beginning of a prompt; the whole comes with the first details.
-  function completeTitle() {
-    if (document.querySelector("#run-title[data-cut]")) htmx.ajax("GET", location.href, { source: document.body, selectOOB: "#run-title", swap: "none" });
+    document.title = mark ? `${mark} ${words}` : words;
+    if (!mark) return;
+    const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="${colour}"/><text x="8" y="11.5" font-size="10" text-anchor="middle" fill="#fff">${mark}</text></svg>`;
+    document.querySelector("link[rel=icon]").href = `data:image/svg+xml,${encodeURIComponent(picture)}`;
   }
 
   document.addEventListener("runsheet:changed", ({ target }) => {
     if (target.id !== "run-head") return;
     showStatus();
-    completeTitle();
+    // The list of runs tells the beginning of a prompt; the whole comes with the first details.
+    if (document.querySelector("#run-title[data-cut]")) htmx.ajax("GET", location.href, { source: document.body, selectOOB: "#run-title", swap: "none" });
   });
   showStatus();
 
-  // Copy ----------------------------------------------------------------------------------------
+  // Copy: browsers let pages copy only over https and on this machine ---------------------------
 
-  // Browsers let pages copy only over https and on this machine.
   function offerCopies() {
     for (const button of document.querySelectorAll("button[data-copy][hidden]")) button.hidden = !navigator.clipboard;
   }
@@ -51,41 +44,53 @@
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
 
-  // The newest step -----------------------------------------------------------------------------
+  // The newest step: followed until one scrolls up; while paused, what arrives waits and is counted
 
   const list = document.getElementById("steps");
-  if (!list || list.hasAttribute("data-filtered") || !document.querySelector("[sse-connect]")) return;
+  const follow = document.getElementById("follow");
+  if (!list || !follow || list.hasAttribute("data-filtered") || !document.querySelector("[sse-connect]")) return;
 
-  const follow = document.createElement("label");
-  follow.className = "follow";
-  follow.innerHTML = '<input type="checkbox"> Follow the newest step';
-  const choice = follow.firstChild;
-  list.before(follow);
-
-  const newer = document.createElement("button");
-  newer.className = "newer";
-  newer.type = "button";
-  newer.hidden = true;
-  list.after(newer);
-
-  let unseen = 0;
+  const [choice, pause, newer] = [follow.querySelector("input"), follow.querySelector("button"), document.getElementById("newer")];
+  const waiting = new Map(); // step's id -> its newest line, while paused
+  let isPaused = false;
+  let unseen = 0; // steps below the screen that came since one looked there
   let scrolledTo = scrollY;
 
   const toEnd = () => list.lastElementChild?.scrollIntoView({ block: "end" });
   const distance = () => (list.lastElementChild?.getBoundingClientRect().bottom || 0) - innerHeight;
+  const steps = (number) => `${number} new step${number === 1 ? "" : "s"}`;
 
   function count(added) {
     unseen = distance() <= 8 ? 0 : unseen + added;
     newer.hidden = !unseen;
-    newer.textContent = `${unseen} new step${unseen === 1 ? "" : "s"} ↓`;
+    newer.textContent = `${steps(unseen)} ↓`;
   }
 
+  function showPause() {
+    const fresh = [...waiting.keys()].filter((id) => !document.getElementById(id)).length;
+    pause.textContent = isPaused ? `Go on: ${fresh || !waiting.size ? steps(fresh) : "changes"} waiting` : "Pause";
+  }
+
+  list.addEventListener("runsheet:arrive", (event) => {
+    if (!isPaused) return;
+    event.preventDefault();
+    for (const item of event.detail.items) waiting.set(item.id, item);
+    showPause();
+  });
   list.addEventListener("runsheet:steps", ({ detail }) => {
     if (choice.checked) toEnd();
     count(detail.added);
   });
+  pause.addEventListener("click", () => {
+    isPaused = !isPaused;
+    const items = [...waiting.values()];
+    waiting.clear();
+    if (items.length) list.dispatchEvent(new CustomEvent("runsheet:release", { bubbles: true, detail: { items } }));
+    showPause();
+  });
   choice.addEventListener("change", () => choice.checked && toEnd());
   newer.addEventListener("click", toEnd);
+  follow.hidden = false;
 
   // Whoever scrolls up wants to read; a page that grows above does not scroll by itself.
   addEventListener("scroll", () => {

@@ -1,18 +1,24 @@
-// What every page has besides htmx: relative times that stay true, "/" for search, menus that close.
+// What every page has besides htmx: times that stay true, the reader's own choices, single keys.
 "use strict";
 
 (() => {
-  const units = [["s", 1, 60], ["min", 60, 3600], ["h", 3600, 86400], ["day", 86400, Infinity]];
+  const root = document.documentElement;
+  const two = (number) => String(number).padStart(2, "0");
+  const find = (selector) => document.querySelector(selector);
+
+  // Times ---------------------------------------------------------------------------------------
+
+  const UNITS = [["s", 1, 60], ["min", 60, 3600], ["h", 3600, 86400], ["day", 86400, Infinity]];
 
   // By the server's clock, as live.js has heard it.
-  const now = () => Date.now() + Number(document.documentElement.dataset.skew || 0);
+  const now = () => Date.now() + Number(root.dataset.skew || 0);
 
   // The same words as the filters `ago` and `duration` in templatetags/runsheet.py.
   function ago(moment) {
     const seconds = Math.round((now() - moment) / 1000);
     const distance = Math.abs(seconds);
     if (distance < 5) return "just now";
-    const [unit, size] = units.find(([, , below]) => distance < below);
+    const [unit, size] = UNITS.find(([, , below]) => distance < below);
     const number = Math.floor(distance / size);
     const words = `${number} ${unit === "day" && number !== 1 ? "days" : unit}`;
     return seconds > 0 ? `${words} ago` : `in ${words}`;
@@ -20,78 +26,140 @@
 
   function duration(ms) {
     const whole = Math.max(0, Math.floor(ms / 1000));
-    const two = (number) => String(number).padStart(2, "0");
     const [hours, minutes, seconds] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
     if (hours >= 24) return `${Math.floor(hours / 24)} d ${hours % 24} h`;
     if (hours) return `${hours}:${two(minutes)}:${two(seconds)}`;
     return whole < 60 ? `${seconds} s` : `${minutes}:${two(seconds)}`;
   }
 
-  function say(element, words) {
+  function write(element, words) {
     if (element.textContent !== words) element.textContent = words;
   }
 
-  function tick() {
+  setInterval(() => {
     if (document.hidden) return;
-    for (const element of document.querySelectorAll("[data-since]")) {
-      say(element, duration(now() - Date.parse(element.dataset.since)));
-    }
-    for (const element of document.querySelectorAll("time[data-ago]")) {
-      say(element, ago(Date.parse(element.dateTime)));
+    for (const each of document.querySelectorAll("[data-since]")) write(each, duration(now() - Date.parse(each.dataset.since)));
+    for (const each of document.querySelectorAll("time[data-ago]")) write(each, ago(Date.parse(each.dateTime)));
+  }, 1000);
+
+  // The server tells UTC, and `datetime` and `title` keep it, whatever clock is read in between.
+  function tellTimes(piece) {
+    const isLocal = root.dataset.zone === "local";
+    for (const time of piece.querySelectorAll("time[datetime]:not([data-ago])")) {
+      if (isLocal || time.dataset.utc) write(time, isLocal ? local(time) : time.dataset.utc);
     }
   }
-  setInterval(tick, 1000);
 
-  function isTyping(target) {
-    return target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
+  // In the very form in which it was told, but for a day in front where it is another one here.
+  function local(time) {
+    const moment = new Date(time.dateTime);
+    const utc = (time.dataset.utc ??= time.textContent);
+    const [date, clock] = moment.toLocaleString("sv").split(" ");
+    const day = `${moment.getDate()} ${moment.toDateString().slice(4, 7)}`;
+    const isToday = moment.toDateString() === new Date(now()).toDateString();
+    const told = utc
+      .replace(/\d{4}-\d\d-\d\d/, date)
+      .replace(/^\d+ [A-Z][a-z]+/, day)
+      .replace(/\d\d:\d\d(:\d\d)?/, (whole) => clock.slice(0, whole.length))
+      .replace("UTC", String(moment).match(/GMT\S+/));
+    return /^[\d:]+$/.test(utc) && !isToday && !time.closest(".steps, .strip") ? `${day} ${told}` : told;
+  }
+
+  document.addEventListener("runsheet:came", ({ detail }) => tellTimes(detail.piece));
+  document.addEventListener("htmx:load", ({ target }) => tellTimes(target));
+  tellTimes(document);
+
+  // Choices: of this browser, in cookies, so that the next page comes as it was chosen ----------
+
+  for (const field of document.querySelectorAll("[data-choice]")) {
+    const name = field.dataset.choice;
+    field.closest("[hidden]").hidden = false;
+    field.addEventListener("change", () => {
+      root.dataset[name] = field.type === "checkbox" && field.checked ? "" : field.value;
+      document.cookie = `${name}=${root.dataset[name]}; path=/; max-age=31536000; samesite=lax`;
+      tellTimes(document);
+    });
+  }
+
+  // What went wrong is said; what refreshes itself says so by its own freshness -----------------
+
+  let forgetting;
+  function tell(words) {
+    clearTimeout(forgetting);
+    write(find("#told"), words);
+    forgetting = setTimeout(() => write(find("#told"), ""), 10_000);
+  }
+
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, ({ detail: { elt, xhr } }) => {
+      if (!elt.matches("[data-refreshes], [sse-connect]")) tell(`That could not be loaded: ${xhr?.status ? `the site answered ${xhr.status}` : "the site does not answer"}. Try again.`);
+    });
+  }
+
+  // Logged out meanwhile: the page itself leads to the login and back.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (!new URL(detail.xhr.responseURL || location.href).pathname.startsWith("/accounts/")) return;
+    detail.shouldSwap = false;
+    location.reload();
+  });
+
+  // Keys: "/", "?", "g l" and the like do what the element does that names them -----------------
+
+  const LINES = ".runs tbody tr, .sheet > li, .links tbody tr";
+  const OTHERS = { n: "a[rel=next]", p: "a[rel=prev]" };
+  let begun = "";
+
+  const handleOf = (line) => line.querySelector("summary") || line.querySelector(".words a, .body a") || line.querySelector("a");
+
+  function step(by) {
+    const lines = [...document.querySelectorAll(LINES)].filter((line) => handleOf(line)?.checkVisibility());
+    const here = lines.indexOf(document.activeElement.closest(LINES));
+    const seen = lines.findIndex((line) => line.getBoundingClientRect().top >= 0);
+    const next = lines[here < 0 ? seen : here + by];
+    if (next) handleOf(next).focus();
+  }
+
+  // The step or run that has the focus, else the page.
+  function copyLink() {
+    const line = document.activeElement.closest(LINES);
+    const { href } = line?.querySelector("a.n") || line?.querySelector("a") || location;
+    if (!navigator.clipboard) tell("This browser copies only over https.");
+    else navigator.clipboard.writeText(href).then(() => tell("Link copied."));
+  }
+
+  function leave(element) {
+    const open = element.closest("details[open]") || find("details.menu[open]");
+    if (open) {
+      open.open = false;
+      open.querySelector("summary").focus();
+    } else element.blur();
+  }
+
+  function act(key) {
+    if (key === "j" || key === "k") return step(key === "j" ? 1 : -1);
+    if (key === "c") return copyLink();
+    const named = find(`[data-key="${CSS.escape(key)}"]`) || (OTHERS[key] && find(OTHERS[key]));
+    if (!named) return false;
+    if (named.matches("input[type=search], input[type=text]")) named.select();
+    else named.click();
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !isTyping(event.target) && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      const seek = document.getElementById("seek");
-      if (seek) {
-        event.preventDefault();
-        seek.focus();
-        seek.select();
-      }
-    }
-    if (event.key === "Escape") {
-      for (const menu of document.querySelectorAll("details.menu[open]")) {
-        menu.open = false;
-        menu.querySelector("summary").focus();
-      }
-    }
+    const { key, target } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("dialog")) return;
+    if (key === "Escape") return leave(target);
+    if (root.dataset.keys === "off" || target.isContentEditable || target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return;
+    const whole = begun + key;
+    begun = key === "g" ? "g " : "";
+    if (act(whole) !== false) event.preventDefault();
   });
 
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }
-  });
-
-  // The list's period and its dates say the same thing: choosing one lets go of the other.
-  // In the capture phase, so that htmx reads the form after it.
-  document.addEventListener("change", ({target}) => {
-    const form = target.closest?.("form.filters");
-    if (!form || !["from", "to"].includes(target.name)) return;
-    if (target.type === "radio") {
-      for (const date of form.querySelectorAll("input[type=date]")) date.value = "";
-    } else if (target.name === "from" && target.value) {
-      form.querySelector("input[type=radio][name=from][value='']").checked = true;
-    }
-  }, true);
-
-  // What refreshes itself rests while nobody looks.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden && event.detail.elt.matches?.("[data-refreshes]")) event.preventDefault();
-  });
-
-  // Logged out meanwhile: the page itself leads to the login and back.
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    const {xhr} = event.detail;
-    if (new URL(xhr.responseURL || location.href).pathname.startsWith("/accounts/")) {
-      event.detail.shouldSwap = false;
-      location.reload();
-    }
+    if (!event.target.closest?.("[data-key='?']")) return;
+    event.preventDefault();
+    find("dialog").showModal();
   });
 })();
