@@ -12,6 +12,7 @@ from runs.secret import Secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+VERSION = "0.1.0"  # as in pyproject.toml
 DATA_DIR = environment.folder("RUNSHEET_DATA_DIR", BASE_DIR / "var")
 PORT = environment.number("PORT", 8000, 1, 65535)
 DEBUG = environment.flag("DEBUG", False)
@@ -89,8 +90,13 @@ if not SECRET_KEY:
     if not EMBEDDED:
         environment.refuse("SECRET_KEY must be set when DATABASE_URL is (50 random characters).")
     SECRET_KEY = environment.kept_secret(DATA_DIR / "secret_key")
+# Who asks for /metrics from elsewhere than this machine has to know it.
+METRICS_TOKEN = environment.text("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    environment.refuse("METRICS_TOKEN is too short; take 32 random characters.")
+METRICS_TOKEN = Secret(METRICS_TOKEN)
 logs.install(
-    [CASEDEV_API_KEY.reveal(), SECRET_KEY]
+    [CASEDEV_API_KEY.reveal(), SECRET_KEY, METRICS_TOKEN.reveal()]
     + [urlsplit(url).password or "" for url in (DATABASE_URL, REDIS_URL)]
 )
 DATABASE_URL = Secret(DATABASE_URL)
@@ -234,7 +240,7 @@ CSRF_COOKIE_NAME = "__Host-csrf" if SERVED_OVER_TLS else "runsheet-csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = SERVED_OVER_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_TLS else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SERVED_OVER_TLS
 # To be in browsers' own lists is for the owner of the whole domain to ask.

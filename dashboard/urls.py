@@ -15,6 +15,8 @@ from dashboard.views.exports import (
 from dashboard.views.health import healthz, readyz
 from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
+from dashboard.views.metrics import metrics
+from dashboard.views.looked import lists_looked, run_looked
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
@@ -26,6 +28,7 @@ from dashboard.views.shares import (
     share_run,
     sharing_switch,
 )
+from dashboard.views.status import status, status_live
 from dashboard.views.steps import step, step_payload
 
 register_converter(RunIdConverter, "run_id")
@@ -36,6 +39,7 @@ urlpatterns = [
     path("runs/", runs, name="runs"),
     path("runs/add/", add, name="add-run"),
     path("runs/live/", runs_live, name="runs-live"),
+    path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
@@ -53,6 +57,7 @@ urlpatterns = [
         "runs/<run_id:run_id>/steps/<int:position>/<slug:part>/", step_payload, name="step-payload"
     ),
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
+    path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("runs/<run_id:run_id>/seen/", seen, name="run-seen"),
     path("runs/<run_id:run_id>/export/", run_exports, name="run-export"),
@@ -101,6 +106,9 @@ urlpatterns = [
     path("help/keys/", keys, name="keys"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("status/", status, name="status"),
+    path("status/live/", status_live, name="status-live"),
     path("accounts/", include("dashboard.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 
 import msgspec
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
+from runs import schedule
 from runs.casedev.client import DEADLINE
-from runs.models import Poll
+from runs.models import Discovery, Poll, Upstream
 
 LEASE = dt.timedelta(seconds=60)  # outlasts the client's deadline and the write after it
 # A request that began later than this after its claim might still run when the lease is over,
@@ -24,6 +25,12 @@ ASK_WITHIN = LEASE.total_seconds() - DEADLINE
 # A tick comes once a second: what falls due before the middle of the way to the next one goes
 # with this one, or an interval of one second would become two.
 EARLY = dt.timedelta(milliseconds=400)
+# What a clock that is right can have written, with some seconds for clocks that differ.
+GRACE = dt.timedelta(seconds=30)
+LONGEST_PACE = dt.timedelta(seconds=schedule.QUEUED_SLOWEST) + GRACE
+LONGEST_WAIT = dt.timedelta(seconds=schedule.WAIT_LONGEST) + GRACE
+LONGEST_QUARANTINE = dt.timedelta(seconds=schedule.QUARANTINE) + GRACE
+LONGEST_LEASE = LEASE + GRACE
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -40,6 +47,7 @@ class Claim(msgspec.Struct, frozen=True):
     is_quarantined: bool
     last_ok_at: dt.datetime | None
     last_error_at: dt.datetime | None
+    lag: float = 0.0  # seconds from when it was due to the claim
 
 
 def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
@@ -55,16 +63,16 @@ def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
         Poll.objects.filter(pk__in=[poll.pk for poll in leased]).update(
             fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
         )
-    return [_as_claim(poll, ask_until) for poll in leased]
+    return [_as_claim(poll, ask_until, now) for poll in leased]
 
 
 _CLAIMED = (
     *("fence", "failures", "sync_failures", "seen_digest"),
-    *("quarantined_at", "last_ok_at", "last_error_at"),
+    *("quarantined_at", "last_ok_at", "last_error_at", "due_at"),
 )
 
 
-def _as_claim(poll: Poll, ask_until: float) -> Claim:
+def _as_claim(poll: Poll, ask_until: float, now: dt.datetime) -> Claim:
     return Claim(
         run=poll.pk,
         run_id=poll.run.run_id,
@@ -77,6 +85,7 @@ def _as_claim(poll: Poll, ask_until: float) -> Claim:
         is_quarantined=poll.quarantined_at is not None,
         last_ok_at=poll.last_ok_at,
         last_error_at=poll.last_error_at,
+        lag=max((now - poll.due_at).total_seconds(), 0.0) if poll.due_at else 0.0,
     )
 
 
@@ -84,6 +93,27 @@ def release(held: Claim, due_at: dt.datetime | None = None) -> None:
     """Give a lease back without having asked; the run is due at `due_at`, else as it was."""
     fields = {"leased_until": None} | ({"due_at": due_at} if due_at else {})
     Poll.objects.filter(pk=held.run, fence=held.fence).update(**fields)
+
+
+def mend(now: dt.datetime) -> None:
+    """Free what a clock that was ahead has put off: no wait and no lease of ours is so long.
+
+    Without it, a clock that was a year ahead for a minute would silence its runs for a year.
+    """
+    late = Q(due_at__gt=now + LONGEST_WAIT, quarantined_at=None)
+    late |= Q(due_at__gt=now + LONGEST_QUARANTINE)
+    if not Upstream.objects.filter(pk=Upstream.SOLE, paused_until__gt=now).exists():
+        late |= Q(due_at__gt=now + LONGEST_PACE, lane=Poll.Lane.ACTIVE, failures=0)
+    Poll.objects.filter(late).update(due_at=now)
+    Poll.objects.filter(due_at__lte=now, leased_until__gt=now + LONGEST_LEASE).update(
+        leased_until=now + LEASE
+    )
+    walk = Discovery.objects.filter(pk=Discovery.SOLE)
+    walk.filter(due_at__gt=now + LONGEST_WAIT).update(due_at=now)
+    walk.filter(leased_until__gt=now + LONGEST_LEASE).update(leased_until=None)
+    upstream = Upstream.objects.filter(pk=Upstream.SOLE)
+    upstream.filter(probe_at__gt=now + LONGEST_WAIT).update(probe_at=now)
+    upstream.filter(paused_until__gt=now + LONGEST_WAIT).update(paused_until=None)
 
 
 class Room:

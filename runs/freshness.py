@@ -57,15 +57,17 @@ def of(poll: Poll | None, upstream: Upstream, now: dt.datetime) -> Freshness:
     if poll is None:
         return Freshness(None, None, True, "never fetched; it has no place in the schedule")
     as_of = poll.last_ok_at
-    since = f"as of {_clock(as_of, now)}" if as_of else "not fetched yet"
+    since = f"as of {clock(as_of, now)}" if as_of else "not fetched yet"
     if poll.due_at is None and not poll.failures:
         return Freshness(as_of, None, False, f"final, {since}")
     if upstream.state == Upstream.State.REFUSED:
-        return Freshness(as_of, None, True, f"{since}; Case.dev refuses our key, polling stopped")
+        next_try = _next_try(upstream.probe_at, now)
+        refused = f"{since}; Case.dev refuses our key{next_try}"
+        return Freshness(as_of, upstream.probe_at, True, refused)
     next_at = _next_at(poll, upstream)
     if trouble := _trouble(poll, upstream, now):
         return Freshness(as_of, next_at, True, f"{since}; {trouble}")
-    return Freshness(as_of, next_at, False, f"{since}, next {_in(next_at, now)}")
+    return Freshness(as_of, next_at, False, f"{since}, next {until(next_at, now)}")
 
 
 def _trouble(poll: Poll, upstream: Upstream, now: dt.datetime) -> str:
@@ -79,6 +81,8 @@ def _trouble(poll: Poll, upstream: Upstream, now: dt.datetime) -> str:
         return outage(upstream, now) + next_try
     if poll.due_at is None or now - poll.due_at <= LATE_AFTER:
         return ""
+    if upstream.is_paused(now):
+        return f"Case.dev asked us to slow down, next try {until(upstream.paused_until, now)}"
     if poll.last_tried_at and poll.leased_until and poll.leased_until > now:
         return f"Case.dev has not answered for {_span(now - poll.last_tried_at)}"
     return f"our own poller is {_span(now - poll.due_at)} late"
@@ -143,7 +147,7 @@ def overdue(run: Run, poll: Poll, now: dt.datetime) -> str:
     the cause; "" if it is not."""
     if not run.is_active or poll.due_at is None or now - poll.due_at <= LATE_AFTER:
         return ""
-    since = f"as of {_clock(poll.last_ok_at, now)}" if poll.last_ok_at else "never fetched"
+    since = f"as of {clock(poll.last_ok_at, now)}" if poll.last_ok_at else "never fetched"
     return f"{since}, and due {_span(now - poll.due_at)} ago"
 
 
@@ -154,11 +158,16 @@ def site(now: dt.datetime) -> SiteFreshness:
     as_of = upstream.last_ok_at
     match upstream.state:
         case Upstream.State.REFUSED:
-            sentence = f"Case.dev refuses our key, so polling has stopped: {upstream.last_error}"
-            return SiteFreshness("refused", sentence, as_of, late, None)
+            reason = upstream.last_error.rstrip(".") + _next_try(upstream.probe_at, now)
+            sentence = f"Case.dev refuses our key, so polling has stopped: {reason}."
+            return SiteFreshness("refused", sentence, as_of, late, upstream.probe_at)
         case Upstream.State.DOWN:
             sentence = f"{outage(upstream, now)}{_next_try(upstream.probe_at, now)}."
             return SiteFreshness("down", sentence, as_of, late, upstream.probe_at)
+    if late and upstream.is_paused(now):
+        wait = _next_try(upstream.paused_until, now)
+        sentence = f"Case.dev asked us to slow down{wait}."
+        return SiteFreshness("late", sentence, as_of, late, upstream.paused_until)
     beat = notices.last_beat()
     silent = beat is None or now.timestamp() - beat > WORKER_SILENT.total_seconds()
     if silent and (as_of is None or now - as_of > WORKER_SILENT):
@@ -171,13 +180,13 @@ def site(now: dt.datetime) -> SiteFreshness:
         reason = discovered.last_error.rstrip(".") + _next_try(discovered.due_at, now)
         sentence = f"The list of runs cannot be read: {reason}."
         return SiteFreshness("late", sentence, as_of, late, discovered.due_at)
-    sentence = f"as of {_clock(as_of, now)}" if as_of else "Waiting for the first answer."
+    sentence = f"as of {clock(as_of, now)}" if as_of else "Waiting for the first answer."
     return SiteFreshness("up", sentence, as_of, late, None)
 
 
 def outage(upstream: Upstream, now: dt.datetime) -> str:
     """ "Case.dev is not answering since 10:40:07 (Case.dev answered 503)"."""
-    since = f" since {_clock(upstream.since, now)}" if upstream.since else ""
+    since = f" since {clock(upstream.since, now)}" if upstream.since else ""
     return f"Case.dev is not answering{since} ({upstream.last_error.rstrip('.')})"
 
 
@@ -188,14 +197,15 @@ def _next_at(poll: Poll, upstream: Upstream) -> dt.datetime | None:
 
 
 def _next_try(moment: dt.datetime | None, now: dt.datetime) -> str:
-    return f", next try {_in(moment, now)}" if moment else ", no further try"
+    return f", next try {until(moment, now)}" if moment else ", no further try"
 
 
-def _in(moment: dt.datetime | None, now: dt.datetime) -> str:
+def until(moment: dt.datetime | None, now: dt.datetime) -> str:
+    """ "in 12 s", or "now" when there is nothing to wait for."""
     return "now" if moment is None or moment <= now else f"in {_span(moment - now)}"
 
 
-def _clock(moment: dt.datetime, now: dt.datetime) -> str:
+def clock(moment: dt.datetime, now: dt.datetime) -> str:
     """A time of day, with the date in front when it is not today's (UTC)."""
     day = "" if moment.date() == now.date() else f"{moment:%-d %b} "
     return f"{day}{moment:%H:%M:%S}"

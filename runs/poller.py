@@ -20,7 +20,7 @@ import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 
-from runs import breaker, fingerprints, habits, notices, schedule, sync
+from runs import breaker, fingerprints, gauges, habits, notices, schedule, sync
 from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, NotFound, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
@@ -46,6 +46,7 @@ class Report(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     error: CaseDevError | None = None
+    took: float | None = None  # seconds that Case.dev took to answer
 
     @property
     def tells_of_upstream(self) -> bool:
@@ -87,6 +88,12 @@ def _poll_due(most: int, case_dev: Client) -> int:
         reports = list(_threads().map(lambda held: _poll_in_thread(held, this), claims))
     heard = [report.error for report in reports if report.tells_of_upstream]
     breaker.note(heard, case_dev, _now())
+    gauges.round_ended(
+        [
+            gauges.Polled(report.outcome, held.lag, report.took)
+            for held, report in zip(claims, reports, strict=True)
+        ]
+    )
     return len(claims)
 
 
@@ -153,16 +160,19 @@ def poll(held: Claim, this: Round) -> Report:
     if this.paused_until or _winds_down.is_set() or time.monotonic() > held.ask_until:
         release(held, this.paused_until and breaker.after(this.paused_until))
         return Report(Outcome.LATE)
+    asked_at = time.monotonic()
     try:
         answer = this.case_dev.details(held.run_id)
     except CaseDevError as error:
+        took = time.monotonic() - asked_at
         if isinstance(error, RateLimited):
             this.paused_until = breaker.pause(error, _now())
-        return Report(_failed(held, error), error)
+        return Report(_failed(held, error), error, took)
+    took = time.monotonic() - asked_at
     try:
-        return Report(_store(held, answer, is_watched=held.run in this.looked_at))
+        return Report(_store(held, answer, is_watched=held.run in this.looked_at), took=took)
     except Unreadable as error:
-        return Report(_failed(held, error), error)
+        return Report(_failed(held, error), error, took)
 
 
 def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 # Shows nothing of a run, or tells of itself by a signal (signing in and out).
 UNRECORDED = frozenset(
     {
-        *("healthz", "readyz", "export-progress", "keys"),
+        *("healthz", "readyz", "metrics", "export-progress", "run-looked", "lists-looked", "keys"),
         *("admin:jsi18n", "admin:login", "admin:logout"),
     }
 )
@@ -72,7 +72,8 @@ class Middleware:
         return response
 
     def append(self, entry: AuditEntry, place: str) -> None:
-        if entry.act == Act.LOOK and entry.page.endswith("live") and self._goes_on(entry):
+        is_look = entry.act in (Act.LOOK, Act.LIST)
+        if is_look and entry.page.endswith("live") and self._goes_on(entry):
             return
         if entry.result != Result.OK and entry.person is None:
             left_out = self.ration.take(place, time.monotonic())

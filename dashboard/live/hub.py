@@ -22,7 +22,7 @@ from dashboard import rows
 from dashboard.live import sight, viewers
 from dashboard.live.renderings import Renderings
 from dashboard.live.viewers import Viewer
-from runs import notices
+from runs import gauges, notices
 
 logger = logging.getLogger(__name__)
 
@@ -301,6 +301,7 @@ class Hub:
         self._end([one for one in self.listeners if one.viewer in gone], "withdrawn")
 
     async def _beat(self) -> None:
+        await self.in_thread(gauges.web_told, census().streams)
         for listener in self.listeners:
             listener.beat_due = True
             listener.wake.set()

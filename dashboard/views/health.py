@@ -1,7 +1,5 @@
 """For machines that watch this one: is the process up, and can the whole do its work?"""
 
-import datetime as dt
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +11,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard import valkey
+from dashboard import valkey, vitals
 from runs import notices
-from runs.models import Poll, Upstream
-
-# A worker finishes a round of polls about once a second, if only to find nothing due.
-DEAF_AFTER = 30  # seconds
-LATE_AFTER = 60  # seconds
 
 
 @login_not_required
@@ -41,33 +34,41 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 @dataclass(frozen=True)
 class Checks:
-    """`round_age` and `lag` are in seconds; None if unknown, or if polling is suspended."""
+    """`round_age` and `lag` are in seconds; None if unknown, or if polling is suspended. `waiting`:
+    messages that no worker has taken."""
 
     database: bool
     broker: bool
     round_age: int | None
     lag: int | None
+    waiting: int | None = None
 
     @classmethod
     def made_now(cls) -> "Checks":
-        broker, last_beat = valkey.answers(settings.REDIS_URL), notices.last_beat()
-        round_age = None if last_beat is None else max(0, int(time.time()) - last_beat)
+        broker, age = valkey.answers(settings.REDIS_URL), vitals.round_age()
+        waiting = notices.waiting() if broker else None
         try:
-            return cls(True, broker, round_age, poll_lag(timezone.now()))
+            return cls(True, broker, age, vitals.poll_lag(timezone.now()), waiting)
         except DatabaseError:
-            return cls(False, broker, round_age, None)
+            return cls(False, broker, age, None, waiting)
 
     @property
     def worker(self) -> bool:
-        return self.round_age is not None and self.round_age <= DEAF_AFTER
+        return self.round_age is not None and self.round_age <= vitals.DEAF_AFTER
+
+    @property
+    def beat(self) -> bool:
+        """False when rounds have ceased and no message waits that a worker could be to blame for:
+        then nobody sends any."""
+        return self.worker or self.waiting != 0
 
     @property
     def polls(self) -> bool:
-        return self.database and (self.lag is None or self.lag <= LATE_AFTER)
+        return self.database and (self.lag is None or self.lag <= vitals.LATE_AFTER)
 
     @property
     def are_all_good(self) -> bool:
-        return self.database and self.broker and self.worker and self.polls
+        return self.database and self.broker and self.worker and self.beat and self.polls
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -75,17 +76,6 @@ class Checks:
             "database": {"ok": self.database},
             "broker": {"ok": self.broker},
             "worker": {"ok": self.worker, "last_round_seconds_ago": self.round_age},
+            "beat": {"ok": self.beat, "messages_waiting": self.waiting},
             "polls": {"ok": self.polls, "late_by_seconds": self.lag},
         }
-
-
-def poll_lag(now: dt.datetime) -> int | None:
-    """By how many whole seconds the most overdue poll is late; None while Case.dev is down.
-
-    Then nothing is polled on purpose, and taking this machine out of service would help nobody.
-    """
-    upstream = Upstream.objects.filter(pk=Upstream.SOLE).first()
-    if upstream is not None and upstream.state != Upstream.State.UP:
-        return None
-    due_at = Poll.objects.due(now).order_by("due_at").values_list("due_at", flat=True).first()
-    return 0 if due_at is None else max(0, int((now - due_at).total_seconds()))

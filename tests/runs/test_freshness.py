@@ -29,7 +29,12 @@ DOWN = {
     "probe_at": soon(seconds=12),
 }
 OUTAGE = "Case.dev is not answering since 10:40:07 (Case.dev answered 503)"
-REFUSED = {"state": Upstream.State.REFUSED, "last_error": "Case.dev answered 401: Invalid key"}
+REFUSED = {
+    "state": Upstream.State.REFUSED,
+    "last_error": "Case.dev answered 401: Invalid key",
+    "probe_at": soon(minutes=14),
+}
+PAUSED = {"paused_until": soon(seconds=20)}
 
 
 @pytest.mark.parametrize(
@@ -114,9 +119,16 @@ REFUSED = {"state": Upstream.State.REFUSED, "last_error": "Case.dev answered 401
         (
             {},
             REFUSED,
-            "as of 10:42:06; Case.dev refuses our key, polling stopped",
+            "as of 10:42:06; Case.dev refuses our key, next try in 14 min",
             True,
-            None,
+            soon(minutes=14),
+        ),
+        (
+            {"due_at": ago(seconds=40)},
+            PAUSED,
+            "as of 10:42:06; Case.dev asked us to slow down, next try in 20 s",
+            True,
+            "due",
         ),
     ],
 )
@@ -201,7 +213,8 @@ def test_how_fresh_the_whole_site_is() -> None:
     said = site(**REFUSED)
     assert (said.state, said.sentence) == (
         "refused",
-        "Case.dev refuses our key, so polling has stopped: Case.dev answered 401: Invalid key",
+        "Case.dev refuses our key, so polling has stopped: Case.dev answered 401: Invalid key, "
+        "next try in 14 min.",
     )
 
 
