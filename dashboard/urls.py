@@ -17,6 +17,7 @@ from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.metrics import metrics
 from dashboard.views.looked import lists_looked, run_looked
+from dashboard.views.looked import lists_looked, run_looked
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
@@ -40,6 +41,7 @@ urlpatterns = [
     path("runs/add/", add, name="add-run"),
     path("runs/live/", runs_live, name="runs-live"),
     path("runs/looked/", lists_looked, name="lists-looked"),
+    path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
@@ -57,6 +59,7 @@ urlpatterns = [
         "runs/<run_id:run_id>/steps/<int:position>/<slug:part>/", step_payload, name="step-payload"
     ),
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
+    path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
     path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("runs/<run_id:run_id>/seen/", seen, name="run-seen"),

@@ -83,8 +83,10 @@ def arrivals(seen: int) -> str:
 
 def site_freshness() -> str:
     """The bar's freshness and the banners, on every page of somebody signed in."""
+    now = timezone.now()
     context = {
-        "site": freshness.site(timezone.now()),
+        "now": now,
+        "site": freshness.site(now),
         "is_simulated": settings.CASEDEV_IS_SIMULATED,
         "user": {"is_authenticated": True},
     }

@@ -7,7 +7,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard import board
+from dashboard import board, watermarks
 from dashboard.rows import newest, rows, stream
 
 
@@ -25,6 +25,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         context |= board.context(now, request.GET.get("show", ""))
     is_part = bool(request.htmx)  # type: ignore[attr-defined]
     template = "overview.html#board" if is_part else "overview.html"
-    response = render(request, template, context | {"is_empty": not seen, "is_part": is_part})
+    context |= {"is_empty": not seen, "is_part": is_part, "seen_to": seen}
+    if not is_part:
+        context["news"] = watermarks.news(request.user.pk)
+    response = render(request, template, context)
     patch_vary_headers(response, ["HX-Request"])
     return response

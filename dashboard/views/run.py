@@ -57,7 +57,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from dashboard import cost_page as costs
-from dashboard import downloads, reading, run_page
+from dashboard import downloads, reading, run_page, watermarks
 from dashboard import timeline as timelines
 from dashboard.audience import STAFF, Audience
 from dashboard.disclosure import lines
@@ -117,6 +117,7 @@ def timeline_page(request: HttpRequest, run: Run, audience: Audience) -> HttpRes
         return redirect(f"{here}{asked.query(at=asked.at)}#s{asked.at}")
     context = timelines.page(run, audience, now, asked)
     if asked.is_part and is_part(request):
+        context |= watermarks.context(request.user.pk, run)
         return _vary(render(request, "runs/_timeline.html#part", context))
     return _tab(request, run, audience, "timeline", context)
 
@@ -162,6 +163,7 @@ def _tab(
     request: HttpRequest, run: Run, audience: Audience, tab: str, context: dict[str, Any]
 ) -> HttpResponse:
     around = run_page.frame(run, audience, context["now"], tab)
+    around |= watermarks.context(request.user.pk, run)
     return _vary(render(request, f"runs/{tab}.html", around | context))
 
 

@@ -9,7 +9,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from dashboard import filters
+from dashboard import filters, watermarks
 from dashboard.facets import facets
 from dashboard.rows import for_rows, newest, rows, stream
 from runs.models import Run
@@ -31,6 +31,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         | stream(page.runs, seen)
         | {
             "asked": asked,
+            "seen_to": seen,
             "menus": menus,
             "sorts": filters.SORTS,
             "statuses": filters.STATUSES,
@@ -48,6 +49,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     is_part = request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
     if not is_part:
+        context["news"] = watermarks.news(request.user.pk)
         if not context["runs"]:
             context["is_empty"] = not Run.objects.exists()
         response = render(request, "runs/list.html", context)

@@ -4,13 +4,13 @@
 (() => {
   // Status in the tab ---------------------------------------------------------------------------
 
-  const MARKS = { running: ["▶", "#1f5fae"], completed: ["✓", "#1d6b45"], failed: ["✕", "#a32020"] };
+  const MARKS = { queued: ["◷", "#5a6372"], running: ["▶", "#1f5fae"], completed: ["✓", "#1d6b45"], failed: ["✕", "#a32020"], cancelled: ["⊘", "#5a6372"] };
 
   function showStatus() {
     const status = document.querySelector("#run-head .status");
     if (!status) return;
     const [mark, colour] = MARKS[Object.keys(MARKS).find((name) => status.classList.contains(name))] || [];
-    const words = document.title.replace(/^[▶✓✕] /u, "");
+    const words = document.title.replace(/^[◷▶✓✕⊘] /u, "");
     document.title = mark ? `${mark} ${words}` : words;
     if (!mark) return;
     const picture = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="${colour}"/><text x="8" y="11.5" font-size="10" text-anchor="middle" fill="#fff">${mark}</text></svg>`;
