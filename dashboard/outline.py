@@ -1,29 +1,25 @@
-"""All steps of a run in brief: what filters, pairing, gaps and the picture of the run need.
+"""A run's steps in brief: what they add up to, and the few of them that a page needs.
 
-A run of 20,000 steps is known here by its narrow columns alone. What was read stays for the
-next page of the same run and is brought up to date by the steps that changed since.
+What is asked here costs the same for a run of ten steps and of a hundred thousand: sums are kept
+by `runs.outlines`, and steps are read by their places.
 """
 
 import datetime as dt
-from bisect import bisect_left
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from threading import Lock
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from django.db.models.functions import Left
+from django.db.models import Q, QuerySet
 
-from runs import outcomes, pairing
+from runs import outlines
 from runs.models import Run, Step
+from runs.tally import Tally, ended
 
-KEPT_RUNS = 12
-_USES = (Step.Type.TOOL_CALL, Step.Type.TOOL_RESULT)  # what can fail
+AT_ONCE = 400  # parameters of one query
 
 
 class Brief(NamedTuple):
-    """A step without its texts."""
+    """A step without its texts. `partner` is the position of a call's result, or of a result's
+    call; None for a step that has vanished."""
 
     pk: int
     position: int
@@ -32,167 +28,111 @@ class Brief(NamedTuple):
     timestamp: dt.datetime | None
     duration_ms: int | None
     failed: bool
-    is_answered: bool
+    unanswered: bool
+    partner: int | None
     is_gone: bool
     changed_version: int
 
     @property
-    def tool_output(self) -> str | None:
-        """As much of it as pairing wants to know."""
-        return "" if self.is_answered else None
+    def answer(self) -> int | None:
+        """Position of the result that answers this call."""
+        return self.partner if self.type == Step.Type.TOOL_CALL else None
+
+    @property
+    def question(self) -> int | None:
+        """Position of the call that this result answers."""
+        return self.partner if self.type == Step.Type.TOOL_RESULT else None
 
     @property
     def end(self) -> dt.datetime | None:
-        """When it ended, as far as its own time and duration tell."""
-        if self.timestamp is None:
-            return None
-        try:
-            return self.timestamp + dt.timedelta(milliseconds=max(self.duration_ms or 0, 0))
-        except OverflowError:
-            return self.timestamp
+        return ended(self.timestamp, self.duration_ms)
 
 
-@dataclass(frozen=True)
-class Outline:
-    """Every step of a run at one version, in order; vanished ones stand where they stood."""
-
-    version: int
-    step_count: int
-    steps: list[Brief]
-
-    @cached_property
-    def present(self) -> list[Brief]:
-        return [step for step in self.steps if not step.is_gone]
-
-    @cached_property
-    def answers(self) -> dict[int, int]:
-        """Position of a call -> position of the `tool_result` that answers it."""
-        return pairing.pair(self.present)
-
-    @cached_property
-    def questions(self) -> dict[int, int]:
-        """Position of a `tool_result` -> position of its call."""
-        return {result: call for call, result in self.answers.items()}
-
-    @cached_property
-    def failed_calls(self) -> set[int]:
-        """Positions of calls whose own output or paired result tells of a failure."""
-        failed = {step.position for step in self.present if step.failed}
-        return failed | {self.questions[place] for place in failed if place in self.questions}
-
-    @cached_property
-    def types(self) -> Counter[str]:
-        return Counter(step.type for step in self.present)
-
-    @cached_property
-    def tools(self) -> Counter[str]:
-        return Counter(
-            step.tool_name or "" for step in self.present if step.type == Step.Type.TOOL_CALL
-        )
-
-    @cached_property
-    def gone(self) -> int:
-        return len(self.steps) - len(self.present)
-
-    @cached_property
-    def still_open(self) -> set[int]:
-        """Positions of the last calls that nothing followed but other calls and results: only
-        these can be at work while the run runs."""
-        found: set[int] = set()
-        for step in reversed(self.present):
-            if step.type not in (Step.Type.TOOL_CALL, Step.Type.TOOL_RESULT):
-                break
-            has_answer = step.is_answered or step.position in self.answers
-            if step.type == Step.Type.TOOL_CALL and not has_answer and step.duration_ms is None:
-                found.add(step.position)
-        return found
-
-    @cached_property
-    def _positions(self) -> list[int]:
-        return [step.position for step in self.present]
-
-    def at(self, position: int) -> Brief | None:
-        """The step that is told at `position` now."""
-        at = bisect_left(self._positions, position)
-        found = self.present[at : at + 1]
-        return found[0] if found and found[0].position == position else None
-
-    def before(self, position: int) -> Brief | None:
-        """The step before that at `position`, in the API's order."""
-        at = bisect_left(self._positions, position)
-        return self.present[at - 1] if at else None
-
-    def after(self, position: int) -> Brief | None:
-        at = bisect_left(self._positions, position + 1)
-        return self.present[at] if at < len(self.present) else None
+_COLUMNS = (
+    *("pk", "position", "type", "tool_name", "timestamp", "duration_ms", "failed"),
+    *("unanswered", "partner", "vanished_at", "changed_version"),
+)
 
 
-type _Key = tuple[int, dt.datetime]
-
-_kept: OrderedDict[_Key, Outline] = OrderedDict()
-_lock = Lock()
-
-
-def of(run: Run) -> Outline:
-    """The outline of `run` at its version, read as little as possible."""
-    key = run.pk, run.first_seen_at
-    with _lock:
-        known = _kept.get(key)
-    if known is None or known.version > run.version:
-        fresh = _made(run, _read(run))
-    elif (known.version, known.step_count) != (run.version, run.step_count):
-        fresh = _caught_up(known, run)
-    else:
-        fresh = known
-    with _lock:
-        _kept[key] = fresh
-        _kept.move_to_end(key)
-        while len(_kept) > KEPT_RUNS:
-            _kept.popitem(last=False)
-    return fresh
+def of(run: Run) -> Tally:
+    """What the steps of `run` add up to; asked once for one `run` in memory."""
+    known = vars(run).get("_tally")
+    if known is None or known[0] != run.version:
+        known = vars(run)["_tally"] = run.version, outlines.of(run)
+    tally: Tally = known[1]
+    return tally
 
 
-def _made(run: Run, steps: Iterable[Brief]) -> Outline:
-    return Outline(run.version, run.step_count, sorted(steps, key=_order))
+def is_at_work(step: Brief, tally: Tally) -> bool:
+    """Whether a call can be at work while the run runs: nothing followed it but other calls and
+    results."""
+    is_open = step.unanswered and step.partner is None and step.duration_ms is None
+    return is_open and step.position > tally.spoken_at
 
 
-def _caught_up(known: Outline, run: Run) -> Outline:
-    # From the known version on, not after it: it may have been read while it was being written.
-    changed = {step.pk: step for step in _read(run, since=known.version - 1)}
-    kept = (step for step in known.steps if step.pk not in changed)
-    return _made(run, [*kept, *changed.values()])
+def briefs(steps: QuerySet[Step]) -> list[Brief]:
+    return in_order(_brief(*row) for row in steps.values_list(*_COLUMNS))
 
 
-def _order(step: Brief) -> tuple[int, bool, int]:
-    return step.position, not step.is_gone, step.pk
+def in_order(steps: Iterable[Brief]) -> list[Brief]:
+    """What vanished from a place stands before what is there now."""
+    return sorted(steps, key=lambda step: (step.position, not step.is_gone, step.pk))
 
 
-def _read(run: Run, since: int | None = None) -> Iterator[Brief]:
-    steps = Step.objects.filter(run_id=run.pk)
-    if since is not None:
-        steps = steps.changed_since(since)
-    rows = steps.order_by("position").values_list(
-        "pk",
-        "position",
-        "type",
-        "tool_name",
-        "timestamp",
-        "duration_ms",
-        Left("tool_output", outcomes.PREFIX),
-        "vanished_at",
-        "changed_version",
+def with_tools(steps: QuerySet[Step], tools: Sequence[str]) -> QuerySet[Step]:
+    """Steps of one of `tools`; "" stands for those without a name."""
+    wanted = Q(tool_name__in=tools)
+    return steps.filter(wanted | Q(tool_name=None) if "" in tools else wanted)
+
+
+def _brief(
+    pk: int,
+    position: int,
+    kind: str,
+    tool: str | None,
+    timestamp: dt.datetime | None,
+    duration_ms: int | None,
+    failed: bool,
+    unanswered: bool,
+    partner: int | None,
+    vanished_at: dt.datetime | None,
+    version: int,
+) -> Brief:
+    is_gone = vanished_at is not None
+    return Brief(
+        pk,
+        position,
+        kind,
+        tool,
+        timestamp,
+        duration_ms,
+        failed,
+        unanswered,
+        None if is_gone else partner,
+        is_gone,
+        version,
     )
-    for pk, position, kind, tool, timestamp, duration, output, vanished, version in rows.iterator():
-        yield Brief(
-            pk,
-            position,
-            kind,
-            tool,
-            timestamp,
-            duration,
-            kind in _USES
-            and bool(outcomes.failure(tool, output, len(output or "") < outcomes.PREFIX)),
-            pairing.is_answered(output),
-            vanished is not None,
-            version,
-        )
+
+
+def at(run: Run, positions: Iterable[int]) -> list[Brief]:
+    """The steps at `positions` that are still reported, in order."""
+    wanted = sorted(set(positions))
+    found: list[Brief] = []
+    for start in range(0, len(wanted), AT_ONCE):
+        part = wanted[start : start + AT_ONCE]
+        found += briefs(run.steps.present().filter(position__in=part))
+    return found
+
+
+def neighbours(run: Run, position: int) -> tuple[Brief | None, Brief | None]:
+    """The steps before and after that at `position`, in the API's order."""
+    present = run.steps.present()
+    before = present.filter(position__lt=position).order_by("-position")[:1]
+    after = present.filter(position__gt=position).order_by("position")[:1]
+    found = [_first(before), _first(after)]
+    return found[0], found[1]
+
+
+def _first(steps: QuerySet[Step]) -> Brief | None:
+    row = steps.values_list(*_COLUMNS).first()
+    return _brief(*row) if row else None

@@ -12,7 +12,8 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
-from dashboard.outline import Brief, Outline
+from dashboard import outline as outlines
+from dashboard.outline import Brief
 from dashboard.rendering import captions, words
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
@@ -20,6 +21,7 @@ from dashboard.rendering.words import Budget, Words
 from dashboard.sizes import Octets
 from runs import outcomes
 from runs.models import Revision, Run, Step
+from runs.tally import Tally
 
 SAID_SHOWN = 4_000  # characters of what the agent said
 SAID_AT_ONCE = 900  # of them in sight; the others are in a fold
@@ -71,22 +73,24 @@ _KINDS = {
 }
 
 
-def lines(run: Run, steps: Sequence[Brief], outline: Outline) -> list[Line]:
-    """Lines for `steps`, in their order: one query for each AT_ONCE of them."""
+def lines(run: Run, steps: Sequence[Brief], tally: Tally) -> list[Line]:
+    """Lines for `steps`, in their order: two queries or three for each AT_ONCE of them."""
+    near = _near(run, steps)
+    here = {step.position for step in steps if not step.is_gone}
+    answers = {step.answer for step in steps if step.answer} - here
+    read = [*steps, *(near[position] for position in answers if position in near)]
     texts: dict[int, Mapping[str, Any]] = {}
-    read = [*steps, *_answers_elsewhere(steps, outline)]
     for at in range(0, len(read), AT_ONCE):
         texts |= {row["pk"]: row for row in _texts(run, read[at : at + AT_ONCE])}
     budget = Budget()
-    return [_line(run, step, texts, outline, budget) for step in steps if step.pk in texts]
+    return [_line(run, step, texts, near, tally, budget) for step in steps if step.pk in texts]
 
 
-def _answers_elsewhere(steps: Sequence[Brief], outline: Outline) -> list[Brief]:
-    """Results that are told by steps which are not among `steps`, though their calls are."""
-    here = {step.position for step in steps}
-    wanted = (outline.answers.get(position) for position in here)
-    found = (outline.at(position) for position in wanted if position and position not in here)
-    return [step for step in found if step]
+def _near(run: Run, steps: Sequence[Brief]) -> dict[int, Brief]:
+    """By position, the reported ones of `steps`, those just before them and those that answer."""
+    near = {step.position: step for step in steps if not step.is_gone}
+    wanted = {step.position - 1 for step in steps} | {step.answer or 0 for step in steps}
+    return near | {step.position: step for step in outlines.at(run, wanted - near.keys() - {0})}
 
 
 def _texts(run: Run, steps: Sequence[Brief]) -> Iterable[Mapping[str, Any]]:
@@ -107,27 +111,28 @@ def _texts(run: Run, steps: Sequence[Brief]) -> Iterable[Mapping[str, Any]]:
     )
 
 
-def state_of(run: Run, step: Brief, outline: Outline) -> str:
+def state_of(run: Run, step: Brief, tally: Tally) -> str:
     """How a tool call stands; "" for other steps."""
     if step.type != Step.Type.TOOL_CALL:
         return ""
-    if step.position in outline.failed_calls:
+    if step.failed:
         return "failed"
-    if run.is_active and step.position in outline.still_open:
+    if run.is_active and outlines.is_at_work(step, tally):
         return "running"
-    is_done = step.is_answered or step.position in outline.answers or step.duration_ms is not None
-    return "done" if is_done else "open"
+    is_open = step.unanswered and step.partner is None and step.duration_ms is None
+    return "open" if is_open else "done"
 
 
 def _line(
     run: Run,
     step: Brief,
     texts_of: Mapping[int, Mapping[str, Any]],
-    outline: Outline,
+    near: Mapping[int, Brief],
+    tally: Tally,
     budget: Budget,
 ) -> Line:
     texts = texts_of[step.pk]
-    state = "" if step.is_gone else state_of(run, step, outline)
+    state = "" if step.is_gone else state_of(run, step, tally)
     kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
     shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
     said = (texts["said"] or "")[:shown]
@@ -141,7 +146,7 @@ def _line(
         type=step.type,
         is_known=kind != "other",
         tool=step.tool_name,
-        caption=_caption(step, _with_answer(step, texts_of, outline), outline, state),
+        caption=_caption(step, _with_answer(step, texts_of, near), state),
         said=told.html,
         rest=more.html,
         is_formatted=told.is_formatted,
@@ -151,10 +156,10 @@ def _line(
         state=state,
         timestamp=step.timestamp,
         duration_ms=step.duration_ms,
-        gap=gap(step, outline.before(step.position)),
+        gap=gap(step, near.get(step.position - 1)),
         output_size=texts["output_size"],
-        answer=outline.answers.get(step.position),
-        question=outline.questions.get(step.position),
+        answer=step.answer,
+        question=step.question,
         version=step.changed_version,
         vanished_at=texts["vanished_at"],
         was_changed=texts["was_changed"],
@@ -163,29 +168,27 @@ def _line(
 
 
 def _with_answer(
-    step: Brief, texts_of: Mapping[int, Mapping[str, Any]], outline: Outline
+    step: Brief, texts_of: Mapping[int, Mapping[str, Any]], near: Mapping[int, Brief]
 ) -> Mapping[str, Any]:
     """The texts of a step; of a call that a later step answers, with the output told there."""
     texts = texts_of[step.pk]
-    answer = outline.at(outline.answers.get(step.position, 0))
-    told = texts_of.get(answer.pk) if answer and not step.is_gone else None
+    answer = near.get(step.answer or 0)
+    told = texts_of.get(answer.pk) if answer else None
     if told is None or told["output"] is None:
         return texts
     return {**texts, "output": told["output"], "output_length": told["output_length"]}
 
 
-def _caption(step: Brief, texts: Mapping[str, Any], outline: Outline, state: str) -> Caption | None:
+def _caption(step: Brief, texts: Mapping[str, Any], state: str) -> Caption | None:
     if step.type in (Step.Type.OUTPUT, Step.Type.THINKING):
         return None
     if step.type not in _KINDS and step.tool_name is None and texts["given"] is None:
         return caption("A step of type ", Code(step.type)) if step.type else caption("A step")
     output = texts["output"]
     length = texts["output_length"] or 0
-    reason = outcomes.failure(
-        step.tool_name, output and output[: outcomes.PREFIX], length < outcomes.PREFIX
-    )
+    reason = outcomes.failure(step.tool_name, output)
     if step.type == Step.Type.TOOL_RESULT:
-        return captions.of_result(step.tool_name, outline.questions.get(step.position), reason)
+        return captions.of_result(step.tool_name, step.question, reason)
     tense: State = "done"
     if state == "failed":
         tense = "failed"

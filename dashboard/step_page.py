@@ -9,7 +9,7 @@ from django.db.models.functions import Left, Length
 
 from dashboard import outline as outlines
 from dashboard.audience import Audience
-from dashboard.outline import Brief, Outline
+from dashboard.outline import Brief
 from dashboard.rendering import payload
 from dashboard.rendering.payload import Payload
 from dashboard.sizes import Octets
@@ -41,21 +41,18 @@ class Earlier:
 
 def find(run: Run, position: int, was: int | None = None) -> Brief | None:
     """The step at `position`; `was` names the row of one that has vanished from there."""
-    outline = outlines.of(run)
-    here = [step for step in outline.steps if step.position == position]
+    here = outlines.briefs(run.steps.filter(position=position))
     if was is not None:
         return next((step for step in here if step.pk == was and step.is_gone), None)
-    return next((step for step in reversed(here)), None)
+    return here[-1] if here else None
 
 
 def body(
     run: Run, audience: Audience, now: dt.datetime, step: Brief, is_page: bool = False
 ) -> dict[str, Any]:
     """Context of `runs/_step.html#body`; `is_page` shows more of each text."""
-    outline = outlines.of(run)
-    line = lines(run, [step], outline)[0]
+    line = lines(run, [step], outlines.of(run))[0]
     shown = payload.WHOLE_PAGE if is_page else payload.WINDOW
-    answer = outline.answers.get(step.position) if not step.is_gone else None
     texts = _texts(step.pk, shown)
     return {
         "run": run,
@@ -64,24 +61,20 @@ def body(
         "line": line,
         "step_id": texts["step_id"],
         "is_page": is_page,
-        "parts": _parts(run, line, texts, answer, outline, is_page),
+        "parts": _parts(run, line, texts, step.answer, is_page),
         "revisions": _revisions(run, step) if line.was_changed else [],
     }
 
 
 def page(run: Run, audience: Audience, now: dt.datetime, step: Brief) -> dict[str, Any]:
     """Context of the step's own page."""
-    outline = outlines.of(run)
-    vanished = [
-        other
-        for other in outline.steps
-        if other.position == step.position and other.is_gone and other.pk != step.pk
-    ]
+    gone = run.steps.gone().filter(position=step.position).exclude(pk=step.pk)
+    before, after = outlines.neighbours(run, step.position)
     return body(run, audience, now, step, is_page=True) | {
-        "before": outline.before(step.position),
-        "after": outline.after(step.position),
-        "total": len(outline.present),
-        "vanished": vanished[:REVISIONS_SHOWN],
+        "before": before,
+        "after": after,
+        "total": outlines.of(run).total,
+        "vanished": outlines.briefs(gone.order_by("pk")[:REVISIONS_SHOWN]),
     }
 
 
@@ -98,7 +91,6 @@ def _parts(
     line: Line,
     texts: Mapping[str, Any],
     answer: int | None,
-    outline: Outline,
     is_page: bool,
 ) -> list[Part]:
     """What there is to show, input before output. An output that a later step told stands here
@@ -119,7 +111,7 @@ def _parts(
         if name == "tool_input" and line.kind == "result" and texts["tool_input_text"] is None:
             continue
         if name == "tool_output" and answer is not None:
-            parts.append(_answer(run, answer, outline, values, is_page))
+            parts.append(_answer(run, answer, values, is_page))
             continue
         shown = payload.of_json(
             texts[f"{name}_text"], texts[f"{name}_size"] or 0, texts[f"{name}_length"], values
@@ -128,9 +120,9 @@ def _parts(
     return parts
 
 
-def _answer(run: Run, position: int, outline: Outline, values: int, is_page: bool) -> Part:
+def _answer(run: Run, position: int, values: int, is_page: bool) -> Part:
     """The output of a call that a `tool_result` step tells."""
-    pk = next(step.pk for step in outline.present if step.position == position)
+    pk = run.steps.present().get(position=position).pk
     texts = _texts(pk, payload.WHOLE_PAGE if is_page else payload.WINDOW)
     if texts["tool_output_text"] is None and texts["content_text"] is not None:
         said = payload.of_text(

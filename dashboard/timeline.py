@@ -4,26 +4,29 @@ A page holds a window of WINDOW steps. Everything else is counted and one link a
 """
 
 import datetime as dt
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 
 from dashboard import outline as outlines
+from dashboard import places
 from dashboard.audience import Audience
-from dashboard.outline import Brief, Outline
+from dashboard.outline import Brief
+from dashboard.places import Every, Places
 from dashboard.rendering import strip as strips
 from dashboard.rendering.text import visible_plain
 from dashboard.step_lines import Line, lines
 from runs.models import Run, Step
+from runs.tally import OTHERS, Tally
 
 WINDOW = 100
 BEFORE = 30  # steps shown before the one that was asked for
 TOOLS_SHOWN = 10  # filters in sight; the others are in a fold
 LONGEST_NAME = 200
+END = 2**31 - 2  # behind the last step of every run
 CHANGED_TAIL = 20  # the last steps, whose state may turn with what follows them
 
 TYPE_WORDS = {
@@ -84,15 +87,6 @@ class Asked:
                 pairs.append((name, value))
         return f"?{urlencode(pairs)}"
 
-    def accepts(self, step: Brief, outline: Outline) -> bool:
-        if step.is_gone != self.gone and (self.gone or self.is_filtered):
-            return False
-        if self.types and step.type not in self.types:
-            return False
-        if self.tools and (step.tool_name or "") not in self.tools:
-            return False
-        return not self.failed or step.position in outline.failed_calls
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -134,41 +128,46 @@ def page(
 ) -> dict[str, Any]:
     """Context of the timeline: steps and filters."""
     asked = asked or Asked()
-    outline = outlines.of(run)
+    tally = outlines.of(run)
     return {
         "run": run,
         "audience": audience,
         "now": now,
         "asked": asked,
-        "window": window(run, audience, asked, outline),
-        "is_short": outline.step_count <= WINDOW and not asked.is_filtered,
-        "filters": filters(run, audience, asked, outline),
-        "total": len(outline.present),
+        "window": window(run, audience, asked, tally),
+        "is_short": is_short(tally) and not asked.is_filtered,
+        "filters": filters(run, audience, asked, tally),
+        "total": tally.total,
     }
+
+
+def is_short(tally: Tally) -> bool:
+    """Whether one window holds all steps."""
+    return tally.total <= WINDOW
 
 
 def above(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
     """Context of `runs/_above.html` alone, while no filter is on."""
-    outline = outlines.of(run)
+    tally = outlines.of(run)
     return {
         "run": run,
         "audience": audience,
         "now": now,
-        "filters": filters(run, audience, Asked(), outline),
-        "total": len(outline.present),
+        "filters": filters(run, audience, Asked(), tally),
+        "total": tally.total,
     }
 
 
 def strip(run: Run, audience: Audience, now: dt.datetime, tab: str = "timeline") -> dict[str, Any]:
     """Context of `runs/_strip.html` alone, for a page that shows `tab`."""
-    outline = outlines.of(run)
+    tally = outlines.of(run)
     return {
         "run": run,
         "audience": audience,
         "now": now,
-        "strip": draw(run, now, outline),
+        "strip": draw(run, now, tally),
         # Bars link within the page where that holds all steps.
-        "is_short": tab == "timeline" and outline.step_count <= WINDOW,
+        "is_short": tab == "timeline" and is_short(tally),
     }
 
 
@@ -178,134 +177,162 @@ def item(line: Line, run: Run, audience: Audience, now: dt.datetime) -> dict[str
     return {"line": line, "run": run, "audience": audience, "now": now, "is_short": is_short}
 
 
-def changed_steps(run: Run, since: int) -> tuple[Outline, list[Brief]]:
+def changed_steps(run: Run, since: int, at_most: int) -> list[Brief]:
     """The steps that came or changed after version `since`, in order, with those whose line turns
-    by what now follows or answers them; and the outline that they are of."""
-    outline = outlines.of(run)
-    positions = {step.position for step in outline.steps if step.changed_version > since}
-    following = [outline.after(at) for at in positions]
-    positions |= {step.position for step in following if step}  # their gap begins elsewhere now
-    positions |= {outline.questions[at] for at in positions if at in outline.questions}
-    tail = outline.present[-CHANGED_TAIL:]
-    positions |= {
-        step.position for step in tail if step.type == Step.Type.TOOL_CALL and not step.is_answered
-    }
-    changed = [
-        step
-        for step in outline.steps
-        if step.position in positions and (not step.is_gone or step.changed_version > since)
-    ]
-    return outline, changed
+    by what now follows or answers them. At most `at_most` that changed themselves."""
+    steps = run.steps.changed_since(since).order_by("position", "pk")
+    changed = outlines.briefs(steps[:at_most])
+    positions = {step.position for step in changed if not step.is_gone}
+    turned = {step.question for step in changed if step.question}
+    turned |= {position + 1 for position in positions}  # their gap begins elsewhere now
+    tail = Every(run, outlines.of(run)).before(END, CHANGED_TAIL)
+    others = outlines.at(run, (turned | set(tail)) - positions - {0})
+    turned_in_tail = {step.position for step in others if step.unanswered}
+    found = [step for step in others if step.position in turned | turned_in_tail]
+    return outlines.in_order([*changed, *found])
 
 
-def window(run: Run, audience: Audience, asked: Asked, outline: Outline) -> Window:
-    steps = outline.steps
-    if asked.is_filtered:
-        steps = [step for step in steps if asked.accepts(step, outline)]
-    start, stop = _span(run, asked, steps)
+def window(run: Run, audience: Audience, asked: Asked, tally: Tally) -> Window:
+    matches = matching(run, asked, tally)
+    span = _span(matches, asked, is_active=run.is_active)
     here = audience.url("timeline", run)
     return Window(
-        lines=lines(run, steps[start:stop], outline),
-        matching=len(steps),
-        total=len(outline.present),
-        earlier=_earlier(steps, start, here, asked),
-        later=_later(steps, stop, here, asked),
-        is_complete=stop >= len(steps) and not asked.is_filtered,
+        lines=lines(run, matches.steps(span.shown), tally),
+        matching=matches.count,
+        total=tally.total,
+        earlier=_earlier(span, here, asked),
+        later=_later(span, here, asked),
+        is_complete=not (span.later or asked.is_filtered or asked.before is not None),
     )
 
 
-def _span(run: Run, asked: Asked, steps: Sequence[Brief]) -> tuple[int, int]:
-    """Which of `steps` to show: the part asked for, else the newest of an active run, else the
-    first of an ended one. Steps that share a position (one vanished) stay together."""
-    places = [step.position for step in steps]
+def matching(run: Run, asked: Asked, tally: Tally) -> Places:
+    """Where the steps are that `asked` lets through."""
+    if asked.gone:
+        rows = places.narrowed(run.steps.gone(), asked.types, asked.tools, failed=asked.failed)
+        return places.Few(rows)
+    if asked.is_filtered:
+        return places.of_kinds(run, tally, asked.types, asked.tools, failed=asked.failed)
+    return Every(run, tally)
+
+
+class Span(NamedTuple):
+    """Places to show, and those of the parts before and after them."""
+
+    shown: list[int]
+    earlier: list[int]
+    later: list[int]
+
+    @property
+    def first(self) -> int:
+        return self.shown[0]
+
+    @property
+    def last(self) -> int:
+        return self.shown[-1]
+
+
+def _span(matches: Places, asked: Asked, *, is_active: bool) -> Span:
+    """The part asked for, else the newest steps of an active run, else the first of an ended one.
+    Steps that share a position (one vanished) stay together."""
+    both = 2 * WINDOW
     if asked.after is not None:
-        start = bisect_left(places, asked.after + 1)
-        stop = start + WINDOW
-    elif asked.before is not None:
-        stop = bisect_left(places, asked.before)
-        start = stop - WINDOW
-    else:
-        at = len(steps) - WINDOW if run.is_active else 0
-        at = at if asked.at is None else bisect_left(places, asked.at) - BEFORE
-        start = min(at, len(steps) - WINDOW)
-        stop = max(start, 0) + WINDOW
-    start, stop = max(start, 0), min(stop, len(steps))
-    while 0 < start < len(places) and places[start - 1] == places[start]:
-        start -= 1
-    while 0 < stop < len(places) and places[stop - 1] == places[stop]:
-        stop += 1
-    return start, stop
+        found = matches.after(asked.after, both)
+        return _apart([], found[:WINDOW], found[WINDOW:])
+    if asked.before is not None:
+        found = matches.before(asked.before, both)
+        return _apart(found[:-WINDOW], found[-WINDOW:], [])
+    at = asked.at if asked.at is not None else END if is_active else 0
+    before, behind = matches.before(at, both), matches.after(at - 1, both)
+    begin = len(before) - min(len(before), max(BEFORE, WINDOW - len(behind)))
+    until = WINDOW - (len(before) - begin)
+    shown = before[begin:] + behind[:until]
+    return _apart(before[:begin][-WINDOW:], shown, behind[until:][:WINDOW])
 
 
-def _earlier(steps: Sequence[Brief], start: int, here: str, asked: Asked) -> Turn | None:
-    if start == 0 or asked.after is not None:
-        return None
-    part = steps[max(start - WINDOW, 0) : start]
-    return Turn(
-        len(part),
-        part[0].position,
-        part[-1].position,
-        f"{here}{asked.query(at=max(part[-1].position - WINDOW + BEFORE, 1))}",
-        f"{here}{asked.query(before=steps[start].position)}",
+def _apart(earlier: list[int], shown: list[int], later: list[int]) -> Span:
+    if not shown:
+        return Span([], [], [])
+    return Span(
+        shown,
+        [place for place in earlier if place < shown[0]],
+        [place for place in later if place > shown[-1]],
     )
 
 
-def _later(steps: Sequence[Brief], stop: int, here: str, asked: Asked) -> Turn | None:
-    if stop >= len(steps) or asked.before is not None:
+def _earlier(span: Span, here: str, asked: Asked) -> Turn | None:
+    part = span.earlier
+    if not part or asked.after is not None:
         return None
-    part = steps[stop : stop + WINDOW]
     return Turn(
         len(part),
-        part[0].position,
-        part[-1].position,
-        f"{here}{asked.query(at=part[0].position + BEFORE)}",
-        f"{here}{asked.query(after=steps[stop - 1].position)}",
+        part[0],
+        part[-1],
+        f"{here}{asked.query(at=max(part[-1] - WINDOW + BEFORE, 1))}",
+        f"{here}{asked.query(before=span.first)}",
+    )
+
+
+def _later(span: Span, here: str, asked: Asked) -> Turn | None:
+    part = span.later
+    if not part or asked.before is not None:
+        return None
+    return Turn(
+        len(part),
+        part[0],
+        part[-1],
+        f"{here}{asked.query(at=part[0] + BEFORE)}",
+        f"{here}{asked.query(after=span.last)}",
     )
 
 
 # Filters -------------------------------------------------------------------------------------
 
 
-def filters(run: Run, audience: Audience, asked: Asked, outline: Outline) -> dict[str, Any]:
+def filters(run: Run, audience: Audience, asked: Asked, tally: Tally) -> dict[str, Any]:
     """Choices for `runs/_filters.html`: kinds of steps, tools, and what went wrong."""
     here = audience.url("timeline", run)
-    tools = [
-        Choice(
-            visible_plain(name[:60]) or "no name",
-            count,
-            here + asked.query(tools=_toggled(asked.tools, name), gone=False),
-            name in asked.tools,
-        )
-        for name, count in outline.tools.most_common()
-    ]
+    tools = [_tool(here, asked, name, count) for name, count in tally.tools.most_common()]
     tools.sort(key=lambda choice: not choice.is_on)  # what is on stays in sight
     odd = [
-        Choice("Failed", len(outline.failed_calls), here + asked.query(
+        Choice("Failed", tally.failed, here + asked.query(
             failed=not asked.failed, gone=False), asked.failed),
-        Choice("No longer reported", outline.gone, here + asked.query(
+        Choice("No longer reported", tally.gone, here + asked.query(
             types=(), tools=(), failed=False, gone=not asked.gone), asked.gone),
     ]  # fmt: skip
     return {
-        "all": Choice("All", len(outline.present), here, not asked.is_filtered),
-        "types": _types(here, asked, outline),
+        "all": Choice("All", tally.total, here, not asked.is_filtered),
+        "types": _types(here, asked, tally),
         "odd": [choice for choice in odd if choice.count or choice.is_on],
         "tools": tools[:TOOLS_SHOWN] if len(tools) > 1 or asked.tools else [],
         "more_tools": tools[TOOLS_SHOWN:],
     }
 
 
-def _types(here: str, asked: Asked, outline: Outline) -> list[Choice]:
-    known = [kind for kind in TYPE_WORDS if outline.types[kind]]
-    unknown = [kind for kind in outline.types if kind not in TYPE_WORDS]
-    return [
+def _tool(here: str, asked: Asked, name: str, count: int) -> Choice:
+    if name == OTHERS:
+        return Choice("other tools", count, here + asked.query(types=(Step.Type.TOOL_CALL,)), False)
+    label = visible_plain(name[:60]) or "no name"
+    href = here + asked.query(tools=_toggled(asked.tools, name), gone=False)
+    return Choice(label, count, href, name in asked.tools)
+
+
+def _types(here: str, asked: Asked, tally: Tally) -> list[Choice]:
+    types = tally.types
+    known = [kind for kind in TYPE_WORDS if types[kind]]
+    unknown = [kind for kind in types if kind not in (*TYPE_WORDS, OTHERS)]
+    choices = [
         Choice(
             TYPE_WORDS.get(kind) or visible_plain(kind[:60]) or "no type",  # type: ignore[call-overload]
-            outline.types[kind],
+            types[kind],
             here + asked.query(types=_toggled(asked.types, kind), gone=False),
             kind in asked.types,
         )
         for kind in [*known, *sorted(unknown)]
     ]
+    if types[OTHERS]:
+        choices.append(Choice("other types", types[OTHERS], here, False))
+    return choices
 
 
 def _toggled(names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -325,11 +352,13 @@ def _position(value: str | None) -> int | None:
 # The run in time -----------------------------------------------------------------------------
 
 
-def draw(run: Run, now: dt.datetime, outline: Outline) -> strips.Strip:
-    return strips.draw(
-        outline.present,
-        (run.started_at, run.completed_at),
-        now if run.is_active and run.started_at and not run.completed_at else None,
-        outline.failed_calls,
-        outline.still_open,
-    )
+def draw(run: Run, now: dt.datetime, tally: Tally) -> strips.Strip:
+    span = run.started_at, run.completed_at
+    is_moving = run.is_active and run.started_at and not run.completed_at
+    moment = now if is_moving else None
+    if tally.total > strips.BARS_AT_MOST:
+        return strips.sketch(tally, span, moment)
+    steps = outlines.briefs(run.steps.present())
+    failed = {step.position for step in steps if step.failed}
+    at_work = {step.position for step in steps if outlines.is_at_work(step, tally)}
+    return strips.draw(steps, span, moment, failed, at_work)

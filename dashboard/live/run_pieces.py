@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from dashboard import cost_page, reading, run_page, timeline
+from dashboard import outline as outlines
 from dashboard.audience import Audience
 from dashboard.step_lines import lines
 from runs.models import Run
@@ -170,14 +171,14 @@ def differing(parts: Iterable[Part], have: Parts) -> tuple[str, Parts]:
 def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | None]:
     """The steps that came or changed, as htmx takes them to the end of `ol#steps`; the script
     puts in place those that are there already."""
-    outline, changed = timeline.changed_steps(run, since)
+    changed = timeline.changed_steps(run, since, MOST_STEPS + 1)
     sent = changed[:MOST_STEPS]
     now = timezone.now()
     items = "".join(
         render_to_string("runs/_timeline.html#step_item", timeline.item(line, run, audience, now))
-        for line in lines(run, sent, outline)
+        for line in lines(run, sent, outlines.of(run))
     )
     html = f'<ol hx-swap-oob="beforeend:#steps">{items}</ol>' if items else ""
     if len(changed) <= MOST_STEPS:
         return html, None
-    return html, CatchUp(up_to=sent[-1].position, last=outline.steps[-1].position)
+    return html, CatchUp(up_to=sent[-1].position, last=outlines.of(run).total)

@@ -1,13 +1,16 @@
 """The run in time: one bar a step on three lanes, or, for a long run, one column a stretch.
 
-Only arithmetic: units are those of an SVG `WIDTH` wide, stretched to the page. Times are those
-that the API gave; a step starts at its timestamp and lasts its reported duration.
+A long run is drawn by its tally (`sketch`), whatever its length. Only arithmetic: units are those
+of an SVG `WIDTH` wide, stretched to the page. Times are those that the API gave; a step starts at
+its timestamp and lasts its reported duration.
 """
 
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+
+from runs.tally import EPOCH, FAIL, FIRST, LAST, MILLISECOND, OUT, THINK, TOOL, Cell, Cells, Tally
 
 WIDTH = 1_000
 HEIGHT = 48
@@ -94,8 +97,6 @@ def draw(
         "untimed": len(steps) - len(timed),
         "outside": sum(not -slack <= place <= 1 + slack for place in places),
     }
-    if len(timed) > BARS_AT_MOST:
-        return Strip(*_columns(timed, places, axis, failed), **facts)
     bars = [_bar(step, axis, now, failed, unended) for step in timed]
     return Strip(_side_by_side(bars), **facts)
 
@@ -166,8 +167,9 @@ class _Axis:
         y = str(LANES.get(lane, LANES["tool"]))
         return Bar(step.position, step.position, _number(start), _number(width), lane, y)
 
-    def moment(self, column: int) -> dt.datetime:
-        return self.start + (self.end - self.start) * column / COLUMNS
+    def at(self, *widths: str) -> dt.datetime:
+        """The moment that lies so far from the left."""
+        return self.start + (self.end - self.start) * (sum(map(float, widths)) / WIDTH)
 
 
 def _end_of(step: Timed) -> dt.datetime:
@@ -221,61 +223,110 @@ def _free_row(ends: list[float], start: float, end: float) -> int:
     return row
 
 
-@dataclass(slots=True)
-class _Column:
-    """The steps of one stretch of time, counted by lane."""
-
-    first: int
-    last: int
-    lanes: dict[str, int] = field(default_factory=dict)
-
-
-def _columns(
-    timed: Sequence[Timed], places: Sequence[float], axis: _Axis, failed: Collection[int]
-) -> tuple[list[Bar], dict[str, str]]:
-    """A column is as high on a lane as it is busy there."""
-    columns: dict[int, _Column] = {}
-    for step, share in zip(timed, places, strict=True):
-        place = min(max(int(share * COLUMNS), 0), COLUMNS - 1)
-        column = columns.get(place)
-        if column is None:
-            column = columns[place] = _Column(step.position, step.position)
-        column.first = min(column.first, step.position)
-        column.last = max(column.last, step.position)
-        lane = lane_of(step, failed)
-        column.lanes[lane] = column.lanes.get(lane, 0) + 1
-    busiest = max(max(column.lanes.values()) for column in columns.values())
-    width = WIDTH / COLUMNS
-    paths: dict[str, list[str]] = {"tool": [], "think": [], "out": [], "fail": []}
-    bars = []
-    for place, column in sorted(columns.items()):
-        x = place * width
-        for lane, count in column.lanes.items():
-            # The root keeps a quiet stretch visible beside a busy one.
-            paths[lane].append(_box(lane, x, width - 0.8, (count / busiest) ** 0.5))
-        bars.append(_linked(place, column, axis, x, width))
-    return bars, {lane: "".join(parts) for lane, parts in paths.items() if parts}
-
-
-def _linked(place: int, column: _Column, axis: _Axis, x: float, width: float) -> Bar:
-    lanes = column.lanes
-    return Bar(
-        column.first,
-        column.last,
-        _number(x),
-        _number(width),
-        start=axis.moment(place),
-        end=axis.moment(place + 1),
-        calls=lanes.get("tool", 0) + lanes.get("fail", 0),
-        failed=lanes.get("fail", 0),
-    )
-
-
 def _box(lane: str, x: float, width: float, share: float) -> str:
     """A rectangle standing on its lane's ground. A failure keeps a height that can be seen."""
     height = LANE_HEIGHT * max(share, 0.5 if lane == "fail" else 0.2)
     bottom = LANES.get(lane, LANES["tool"]) + LANE_HEIGHT
     return f"M{_number(x)} {bottom}v-{_number(height)}h{_number(width)}v{_number(height)}z"
+
+
+# Long runs, of which only sums are known ------------------------------------------------------
+
+_LANES = {"tool": TOOL, "think": THINK, "out": OUT, "fail": FAIL}
+
+
+def sketch(
+    tally: Tally,
+    span: tuple[dt.datetime | None, dt.datetime | None],
+    now: dt.datetime | None = None,
+) -> Strip:
+    """The picture of a run by its tally: columns are some whole cells wide."""
+    if tally.first_at is None or tally.last_at is None or tally.last_end_at is None:
+        return _sketch_in_order(tally)
+    start = span[0] or tally.first_at
+    end = span[1] or now or tally.last_end_at
+    if end <= start:
+        start, end = min(start, tally.first_at), max(end, tally.last_at)
+    axis = _Axis(start, max(end, start + dt.timedelta(seconds=1)))
+    origin = (axis.start - EPOCH) // MILLISECOND
+    groups = _grouped(tally.timed, origin, max(int(axis.length * 1000), 1))
+    bars, paths = _drawn(groups, WIDTH / max(int(axis.length * 1000), 1), origin)
+    return Strip(
+        [replace(bar, start=axis.at(bar.x), end=axis.at(bar.x, bar.width)) for bar in bars],
+        paths,
+        start=axis.start,
+        end=axis.end,
+        now_x=_number(axis.x(now)) if now else "",
+        untimed=tally.timeless,
+        outside=_outside(tally.timed, axis),
+    )
+
+
+def _sketch_in_order(tally: Tally) -> Strip:
+    groups = _grouped(tally.untimed, 1, max(tally.total, 1))
+    bars, paths = _drawn(groups, WIDTH / max(tally.total, 1), 1)
+    return Strip(bars, paths, is_to_scale=False, untimed=tally.timeless)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Cells drawn as one column, from `start` to `end` on their line of whole numbers."""
+
+    start: int
+    end: int
+    cell: Cell
+
+
+def _grouped(cells: Cells, origin: int, length: int) -> list[_Group]:
+    """Cells in columns of one width, COLUMNS at most; what lies outside is in the outermost."""
+    many = -(-length // ((COLUMNS - 2) << cells.shift))
+    width = many << cells.shift
+    lowest, highest = origin // width, (origin + length - 1) // width
+    found: dict[int, Cell] = {}
+    for key, cell in cells.cells.items():
+        column = min(max(key // many, lowest), highest)
+        into = found.setdefault(column, [cell[FIRST], cell[LAST], 0, 0, 0, 0])
+        into[FIRST], into[LAST] = min(into[FIRST], cell[FIRST]), max(into[LAST], cell[LAST])
+        for lane in _LANES.values():
+            into[lane] += cell[lane]
+    stop = origin + length
+    return [
+        _Group(max(column * width, origin), min((column + 1) * width, stop), cell)
+        for column, cell in sorted(found.items())
+    ]
+
+
+def _drawn(groups: list[_Group], scale: float, origin: int) -> tuple[list[Bar], dict[str, str]]:
+    busiest = max((max(group.cell[THINK:]) for group in groups), default=1)
+    paths: dict[str, list[str]] = {lane: [] for lane in _LANES}
+    bars = []
+    for group in groups:
+        width = max((group.end - group.start) * scale, 0.8)
+        x = min((group.start - origin) * scale, WIDTH - width)
+        for lane, place in _LANES.items():
+            if count := group.cell[place]:
+                # The root keeps a quiet stretch visible beside a busy one.
+                share = (count / busiest) ** 0.5
+                paths[lane].append(_box(lane, x, max(width - 0.8, 0.8), share))
+        bars.append(
+            Bar(
+                group.cell[FIRST],
+                group.cell[LAST],
+                _number(x),
+                _number(width),
+                calls=group.cell[TOOL] + group.cell[FAIL],
+                failed=group.cell[FAIL],
+            )
+        )
+    return bars, {lane: "".join(parts) for lane, parts in paths.items() if parts}
+
+
+def _outside(cells: Cells, axis: _Axis) -> int:
+    """Steps in cells that lie wholly outside of the axis; a cell on its border counts as inside."""
+    slack = dt.timedelta(seconds=SLACK)
+    first = ((axis.start - slack - EPOCH) // MILLISECOND) >> cells.shift
+    last = ((axis.end + slack - EPOCH) // MILLISECOND) >> cells.shift
+    return sum(sum(cell[THINK:]) for key, cell in cells.cells.items() if not first <= key <= last)
 
 
 def _in_order(steps: Sequence[Timed], failed: Collection[int]) -> Strip:

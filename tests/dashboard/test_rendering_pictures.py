@@ -1,6 +1,7 @@
 """The run in time, and the running total of its cost, as numbers for SVG."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from dashboard.rendering import chart, strip
 from dashboard.rendering.strip import BARS_AT_MOST, COLUMNS, WIDTH
+from runs.tally import Fact, Tally
 
 START = dt.datetime(2026, 11, 24, 10, 38, 26, tzinfo=dt.UTC)
 
@@ -23,6 +25,18 @@ class Step:
 
 def after(seconds: float) -> dt.datetime:
     return START + dt.timedelta(seconds=seconds)
+
+
+def tally(steps: list[Step], failed: Collection[int] = ()) -> Tally:
+    made = Tally()
+    made.add(
+        Fact(
+            *(step.position, step.position, step.type, "bash", step.timestamp, step.duration_ms),
+            *(False, step.position in failed, None),
+        )
+        for step in steps
+    )
+    return made
 
 
 def test_a_bar_stands_where_its_step_began_and_is_as_long_as_it_took():
@@ -81,7 +95,7 @@ def test_a_step_far_outside_the_run_does_not_squeeze_the_others():
 
 def test_a_long_run_is_drawn_in_columns_that_name_every_step():
     steps = [Step(n, timestamp=after(n)) for n in range(1, 3_001)]
-    drawn = strip.draw(steps, (START, after(3_000)), failed={1_500})
+    drawn = strip.sketch(tally(steps, failed={1_500}), (START, after(3_000)))
     assert drawn.is_bucketed
     assert len(drawn.bars) <= COLUMNS
     assert drawn.bars[0].first == 1
@@ -107,7 +121,10 @@ def test_a_long_run_is_drawn_in_columns_that_name_every_step():
 def test_whatever_the_times_every_bar_is_within_the_picture(rows, started, ended, more):
     steps = [Step(n, *row) for n, row in enumerate(rows, 1)]
     steps += [Step(len(rows) + n) for n in range(1, more + 1)]
-    drawn = strip.draw(steps, (started, ended), unended={1})
+    if more:
+        drawn = strip.sketch(tally(steps), (started, ended))
+    else:
+        drawn = strip.draw(steps, (started, ended), unended={1})
     for bar in drawn.bars:
         assert 0 <= float(bar.x) <= WIDTH
         assert 0 < float(bar.width) <= WIDTH + 1

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import importlib
-import json
 import random
 from typing import Any
 
