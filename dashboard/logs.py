@@ -23,6 +23,7 @@ SHORTEST = 6  # a secret of fewer characters would mask ordinary words
 FORMS = (
     (re.compile(r"(?<![\w-])s/(?!-/)[^/\s'\"]{20,}"), f"s/{MASKED}"),
     (re.compile(r"sk_case_[\w-]+"), MASKED),
+    (re.compile(r"runsheet_[\w-]{20,}"), MASKED),  # a token of our own API
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {MASKED}"),
     (re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@"), rf"\1:{MASKED}@"),
     (

@@ -10,12 +10,22 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Left
 
+from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry, AuditHead
 from dashboard.watermarks import ListWatermark, Watermark
 from runs.models import Run
 
-__all__ = ["AuditEntry", "AuditHead", "FrozenCopy", "ShareLink", "ShareView", "SharingSwitch"]
-__all__ += ["ListWatermark", "Watermark"]
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "AuditHead",
+    "FrozenCopy",
+    "ListWatermark",
+    "ShareLink",
+    "ShareView",
+    "SharingSwitch",
+    "Watermark",
+]
 
 # Whoever makes a link needs it, and whoever loses it takes their links along.
 RIGHT_TO_SHARE = "dashboard.add_sharelink"

@@ -17,7 +17,6 @@ from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.metrics import metrics
 from dashboard.views.looked import lists_looked, run_looked
-from dashboard.views.looked import lists_looked, run_looked
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
@@ -31,6 +30,7 @@ from dashboard.views.shares import (
 )
 from dashboard.views.status import status, status_live
 from dashboard.views.steps import step, step_payload
+from dashboard.views.tokens import api_tokens, new_token, revoke_token
 
 register_converter(RunIdConverter, "run_id")
 
@@ -40,7 +40,6 @@ urlpatterns = [
     path("runs/", runs, name="runs"),
     path("runs/add/", add, name="add-run"),
     path("runs/live/", runs_live, name="runs-live"),
-    path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
@@ -59,7 +58,6 @@ urlpatterns = [
         "runs/<run_id:run_id>/steps/<int:position>/<slug:part>/", step_payload, name="step-payload"
     ),
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
-    path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
     path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
     path("runs/<run_id:run_id>/share/", share_run, name="share-run"),
     path("runs/<run_id:run_id>/seen/", seen, name="run-seen"),
@@ -112,6 +110,10 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("status/", status, name="status"),
     path("status/live/", status_live, name="status-live"),
+    path("api/", include("dashboard.api.urls")),
+    path("accounts/tokens/", api_tokens, name="api-tokens"),
+    path("accounts/tokens/new/", new_token, name="new-token"),
+    path("accounts/tokens/<int:number>/revoke/", revoke_token, name="revoke-token"),
     path("accounts/", include("dashboard.accounts.urls")),
     path("admin/", admin.site.urls),
 ]

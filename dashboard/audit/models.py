@@ -29,6 +29,8 @@ class Act(models.TextChoices):
     ACCOUNT = "account", "changed an account"
     ROLE = "role", "changed a role"
     SETTING = "setting", "changed a setting"
+    TOKEN_MADE = "token-made", "made an API token"
+    TOKEN_REVOKED = "token-revoked", "revoked an API token"
 
 
 # Acts by which somebody sees what a run holds.
