@@ -47,6 +47,12 @@ class Claim(msgspec.Struct, frozen=True):
     is_quarantined: bool
     last_ok_at: dt.datetime | None
     last_error_at: dt.datetime | None
+    # What the next time depends on, if the answer brings nothing new.
+    status: str
+    created_at: dt.datetime | None
+    completed_at: dt.datetime | None
+    first_seen_at: dt.datetime
+    settle_polls: int
     lag: float = 0.0  # seconds from when it was due to the claim
 
 
@@ -58,7 +64,7 @@ def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
         leased = list(
             polls.select_for_update(skip_locked=True, of=("self",))
             .select_related("run")
-            .only("run__run_id", "run__status", *_CLAIMED)[:most]
+            .only(*_CLAIMED)[:most]
         )
         Poll.objects.filter(pk__in=[poll.pk for poll in leased]).update(
             fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
@@ -68,7 +74,9 @@ def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
 
 _CLAIMED = (
     *("fence", "failures", "sync_failures", "seen_digest"),
-    *("quarantined_at", "last_ok_at", "last_error_at", "due_at"),
+    *("quarantined_at", "last_ok_at", "last_error_at", "due_at", "settle_polls"),
+    *("run__run_id", "run__status"),
+    *("run__created_at", "run__completed_at", "run__first_seen_at"),
 )
 
 
@@ -85,6 +93,11 @@ def _as_claim(poll: Poll, ask_until: float, now: dt.datetime) -> Claim:
         is_quarantined=poll.quarantined_at is not None,
         last_ok_at=poll.last_ok_at,
         last_error_at=poll.last_error_at,
+        status=poll.run.status,
+        created_at=poll.run.created_at,
+        completed_at=poll.run.completed_at,
+        first_seen_at=poll.run.first_seen_at,
+        settle_polls=poll.settle_polls,
         lag=max((now - poll.due_at).total_seconds(), 0.0) if poll.due_at else 0.0,
     )
 

@@ -31,6 +31,9 @@ from runs.models import Discovery, Poll, Run
 logger = logging.getLogger(__name__)
 
 EVERY = dt.timedelta(seconds=10)
+# A list may have skipped a run, or led in a circle: a whole walk now and then finds what it hid.
+WHOLE_EVERY = dt.timedelta(days=1)
+AGAIN_AFTER_CIRCLE = dt.timedelta(minutes=15)
 LEASE = dt.timedelta(seconds=60)
 FIRST_WALK_LIMIT = 250  # runs a page; the API's most
 LIMIT = 50
@@ -93,6 +96,8 @@ def _walk(held: Discovery, case_dev: Client) -> bool:
     """Up to PAGES_A_TURN pages; whether more are left. Raises CaseDevError."""
     if held.cursor and not _look_at_top(held, case_dev):
         return False
+    if not held.cursor and held.walked_at and _now() - held.walked_at > WHOLE_EVERY:
+        held.walked_at = None
     limit = LIMIT if held.walked_at else FIRST_WALK_LIMIT
     visited: set[str] = set()
     for _ in range(PAGES_A_TURN):
@@ -100,6 +105,7 @@ def _walk(held: Discovery, case_dev: Client) -> bool:
         page = _read_page(case_dev.runs(held.cursor, limit).body)
         if page.next_cursor in visited:  # a circle ends the walk like the last page does
             page.next_cursor = ""
+            held.walked_at = held.walked_at or _now() - WHOLE_EVERY + AGAIN_AFTER_CIRCLE
         if not _take(held, page) or not held.cursor:
             return False
     Discovery.objects.filter(pk=held.pk, fence=held.fence).update(leased_until=None)
@@ -200,7 +206,7 @@ def _advance(held: Discovery, cursor: str, found: int, now: dt.datetime) -> None
     held.cursor = cursor
     fields = {"cursor": cursor, "found": F("found") + found, "last_ok_at": now, "last_error": ""}
     if cursor:
-        fields |= {"leased_until": now + LEASE, "due_at": now}
+        fields |= {"leased_until": now + LEASE, "due_at": now, "walked_at": held.walked_at}
     else:
         held.walked_at = held.walked_at or now
         fields |= {

@@ -6,7 +6,7 @@ import logging
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from runs import breaker, discovery, poller, watchdog
+from runs import breaker, claims, discovery, poller, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ def poll_due() -> None:
 @shared_task(name="runs.discover")
 def discover() -> None:
     """Look for new runs if it is time to; go on at once while a walk is unfinished."""
+    claims.mend(dt.datetime.now(dt.UTC))
     if discovery.discover_due():
         discover.apply_async(expires=5)
 

@@ -1,0 +1,122 @@
+"""Reads the simulator's ledger, the database and Redis, and proves the invariants.
+
+I1, I2, I7 hold after calm; I3, I4, I5, I6 are looked at again and again; I8 and I10 at the end.
+I9 is proved in a browser (tests/browser), I11 by the row "hostile", I12 by the row "cuts".
+"""
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+
+import redis
+from django.apps import apps
+from django.db import connection
+from django.db.models import Sum
+from django.utils import timezone
+
+from runs.models import Poll, Run, Step, UsageEntry
+from tests.chaos.rig import Rig
+from tests.product import until
+
+OVERDUE = dt.timedelta(seconds=15)  # three intervals of a running run
+
+
+class Checker:
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.ended: dict[int, str] = {}
+        self.fences: dict[int, int] = {}
+
+    def look(self) -> None:
+        """I3, I4, I6, while things go on."""
+        for pk, status in Run.objects.values_list("pk", "status"):
+            assert self.ended.get(pk, status) == status, f"I3: run {pk} is {status} again"
+            if status in Run.TERMINAL:
+                self.ended[pk] = status
+        for pk, fence in Poll.objects.values_list("pk", "fence"):
+            assert fence >= self.fences.get(pk, 0), f"I4: the fence of {pk} fell"
+            self.fences[pk] = fence
+        most = self.rig.simulator.world.requests.answer()["mostInFlightOfARun"]
+        assert most <= 1, f"I6: {most} requests in flight for one run"
+
+    def is_on_time(self) -> bool:
+        """I5, of what no dead worker holds."""
+        limit = timezone.now() - OVERDUE
+        overdue = Poll.objects.due(timezone.now()).filter(due_at__lt=limit)
+        return not overdue.exists()
+
+    def prove(self) -> None:
+        """After calm: all of them."""
+        self.look()
+        self._prove_steps_and_costs()
+        self._prove_repetition_is_silent()
+        self._prove_secrecy()
+        self._prove_integrity()
+
+    def _prove_steps_and_costs(self) -> None:
+        world = self.rig.simulator.world
+        for original in world.runs():
+            truth = world.ledger(original.id)
+            run = Run.objects.get(run_id=original.id)
+            steps = Step.objects.filter(run=run, vanished_at=None).order_by("position")
+            ids = list(steps.values_list("step_id", flat=True))
+            assert ids == [step["id"] for step in truth["steps"]], f"I1: steps of {original.id}"
+            assert run.step_count == truth["totals"]["steps"], f"I1: count of {original.id}"
+            assert run.status == truth["status"], f"I1: status of {original.id}"
+            entries = UsageEntry.objects.filter(run=run, vanished_at=None)
+            cost = truth["totals"]["costMicros"]
+            for grouping in ("kind", "service", "model"):
+                groups = entries.values(grouping).annotate(cost=Sum("cost_micros"))
+                total = sum(group["cost"] or 0 for group in groups.order_by())
+                assert total == cost, f"I2: {original.id} by {grouping}: {total}, not {cost}"
+
+    def _prove_repetition_is_silent(self) -> None:
+        """I7: read once more, nothing changes and nothing is told."""
+        before = dict(Run.objects.values_list("pk", "version"))
+        with redis.Redis(port=self.rig.valkey_port) as client, client.pubsub() as channel:
+            channel.subscribe("runsheet:changes")
+            begun = timezone.now()
+            Poll.objects.update(due_at=begun)
+            until(
+                lambda: not Poll.objects.exclude(last_tried_at__gt=begun).exists(),
+                60,
+                "every run to be read again",
+            )
+            told: Counter[str] = Counter()
+            while message := channel.get_message(timeout=0.2):
+                told[str(message["type"])] += 1
+        assert told["message"] == 0, f"I7: {told['message']} notices about nothing"
+        assert dict(Run.objects.values_list("pk", "version")) == before, "I7: versions rose"
+
+    def _prove_secrecy(self) -> None:
+        """I8, of what the rig can see: logs, database, Redis, arguments of processes."""
+        key = self.rig.simulator.key
+        assert key not in self.rig.log(), "I8: the key is in a log"
+        for one in self.rig.processes:
+            place = Path(f"/proc/{one.pid}/cmdline")
+            if place.exists():
+                assert key not in place.read_text(), "I8: the key is an argument"
+        for model in apps.get_app_config("runs").get_models():
+            for row in model._default_manager.values():
+                assert key not in str(row), f"I8: the key is in {model.__name__}"
+        with redis.Redis(port=self.rig.valkey_port) as client:
+            for name in client.scan_iter(count=1000):
+                assert key.encode() not in name + (client.dump(name) or b""), f"I8: {name!r}"
+
+    def _prove_integrity(self) -> None:
+        """I10."""
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.execute("PRAGMA integrity_check")
+                assert cursor.fetchone() == ("ok",), "I10"
+                cursor.execute("PRAGMA foreign_key_check")
+                assert cursor.fetchall() == [], "I10: foreign keys"
+                return
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
+            cursor.execute(
+                "SELECT bt_index_check(c.oid, true) FROM pg_index i"
+                " JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE a.amname = 'btree' AND n.nspname = 'public' AND i.indisvalid"
+            )
+            assert cursor.fetchall()

@@ -1,0 +1,315 @@
+"""Real workers and beats that are killed, stopped, made deaf, doubled and restarted."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from runs import tasks
+from runs.models import Poll, Run
+from tests.chaos.checker import Checker
+from tests.chaos.rig import Rig, Worker
+from tests.chaos.rows import Cases
+from tests.product import Product, until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(0),
+]
+RESUMES_WITHIN = 15.0
+START = 60  # seconds that a worker may take on a machine that does much else
+
+
+@pytest.fixture
+def rig(tmp_path: Path, cases: Cases) -> Iterator[Rig]:
+    """With eight runs that go on for as long as the test does, and some that end."""
+    with Rig(tmp_path, cases.seed) as rig:
+        yield rig
+
+
+def begin(rig: Rig, workers: int, beats: int, endless: int = 8) -> Checker:
+    for number in range(endless):
+        rig.simulator.start("synthetic", steps=400, seconds=3_600, seed=number + 1, speed=60.0)
+    for number in range(4):
+        rig.simulator.start("nda_review", seed=number + 1)
+    rig.start(workers, beats)
+    rig.wait_for_polls(START, 3, "the first polls")
+    return Checker(rig)
+
+
+def finish(rig: Rig, checker: Checker) -> None:
+    """Calm, then all invariants."""
+    world = rig.simulator.world
+    for run in world.runs():
+        world.cancel(run)
+    if not rig.alive("worker"):
+        rig.launch("worker")
+    if not rig.alive("beat"):
+        rig.launch("beat")
+    rig.calm()
+    checker.prove()
+
+
+# kill -9 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("kills")
+def test_workers_and_beats_that_are_killed_in_the_middle(rig: Rig, cases: Cases) -> None:
+    checker = begin(rig, workers=2, beats=1)
+    rig.simulator.fault("slow", route="details", delay=0.03)
+    for case in cases:
+        feed(rig, case.number)
+        victims = victims_of(rig, case.chance)
+        if victims[0].kind == "worker":
+            until(rig.in_flight, 20, "a poll to be under way")
+        for victim in victims:
+            victim.end()
+        for victim in victims:
+            rig.launch(victim.kind)
+        took = rig.wait_for_polls(START, 2, "work to resume")
+        assert took < RESUMES_WITHIN or _is_starved(), f"resumed after {took:.1f} s"
+        checker.look()
+    finish(rig, checker)
+
+
+def feed(rig: Rig, number: int) -> None:
+    rig.simulator.start("synthetic", steps=60, seconds=600, seed=number + 1)
+
+
+def victims_of(rig: Rig, chance: Random) -> list[Worker]:
+    workers, beats = rig.alive("worker"), rig.alive("beat")
+    return chance.choice(([chance.choice(workers)], [chance.choice(workers)], workers, beats))
+
+
+def _is_starved() -> bool:
+    """Whether others use up the machine: then the clock on the wall proves nothing about us."""
+    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+
+
+# SIGSTOP, SIGCONT ---------------------------------------------------------------------------------
+
+
+@pytest.mark.row("stops")
+def test_a_worker_that_is_stopped_past_its_lease_writes_nothing_stale(
+    rig: Rig, cases: Cases
+) -> None:
+    """The lease is ended in the database instead of waited for."""
+    checker = begin(rig, workers=1, beats=1)
+    for case in cases:
+        fault = rig.simulator.fault("slow", route="details", delay=0.4)
+        first = rig.alive("worker")[0]
+        until(rig.in_flight, 20, "a poll to be under way")
+        first.send(signal.SIGSTOP)
+        held = _held()
+        rig.simulator.world.faults.remove(fault.id)
+        until(lambda: not rig.in_flight(), 20, "the answers to be written")
+        second = rig.launch("worker")
+        Poll.objects.filter(pk__in=held).update(leased_until=timezone.now())
+        _wait_for_newer(held)
+        newer = {pk: _version(pk) for pk in held}
+        first.send(signal.SIGCONT)
+        time.sleep(case.chance.random())
+        checker.look()
+        for pk, version in newer.items():
+            assert _version(pk) >= version, "a stale answer was written over a newer one"
+        first.end()
+        assert second.process.poll() is None
+    assert "Traceback" not in rig.log()
+    finish(rig, checker)
+
+
+def _held() -> dict[int, int]:
+    return dict(Poll.objects.exclude(leased_until=None).values_list("pk", "fence"))
+
+
+def _wait_for_newer(held: dict[int, int]) -> None:
+    until(lambda: all(_is_newer(pk, held) for pk in held), START, "newer answers")
+
+
+def _version(pk: int) -> int:
+    return Run.objects.values_list("version", flat=True).get(pk=pk)
+
+
+def _is_newer(pk: int, held: dict[int, int]) -> bool:
+    poll = Poll.objects.get(pk=pk)
+    return poll.fence > held[pk] and poll.leased_until is None
+
+
+# Redis --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("redis")
+def test_redis_flushed_killed_full_and_replaced(
+    rig: Rig, cases: Cases, viewer_client: Client
+) -> None:
+    checker = begin(rig, workers=1, beats=1)
+    for case in cases:
+        kind = ("flushed", "killed", "full", "replaced", "cut")[case.number % 5]
+        away = case.chance.uniform(1, 4 if cases.which == "short" else 120)
+        spoil_redis(rig, kind, away, viewer_client)
+        begun = time.monotonic()
+        rig.wait_for_polls(START, 2, f"polls after Redis was {kind} for {away:.1f} s")
+        took = time.monotonic() - begun
+        assert took < 10 or _is_starved(), f"{kind} for {away:.1f} s: polls came after {took:.1f} s"
+        assert viewer_client.get("/runs/").status_code == 200
+        checker.look()
+    finish(rig, checker)
+
+
+def spoil_redis(rig: Rig, kind: str, away: float, viewer: Client) -> None:
+    match kind:
+        case "flushed":
+            rig.ask("FLUSHALL")
+        case "full":
+            rig.ask("CONFIG", "SET", "maxmemory", "1")
+            _look_at_pages(viewer, away)
+            rig.ask("CONFIG", "SET", "maxmemory", "0")
+        case "cut":
+            rig.broker.drop_all()
+        case _:
+            rig.kill_valkey()
+            _look_at_pages(viewer, away if kind == "killed" else 0)
+            rig.start_valkey()
+
+
+def _look_at_pages(viewer: Client, seconds: float) -> None:
+    ends_at = time.monotonic() + seconds
+    run_id = Run.objects.values_list("run_id", flat=True)[0]
+    while True:
+        for path in ("/", "/runs/", f"/runs/{run_id}/"):
+            assert viewer.get(path).status_code == 200, path
+        if time.monotonic() > ends_at:
+            return
+
+
+# Deaf ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("deaf")
+@pytest.mark.product
+def test_a_worker_that_lives_and_hears_nothing_is_ended_and_replaced(
+    product: Callable[..., Product], cases: Cases
+) -> None:
+    """Stopped as a whole under `up`, which watches it from outside."""
+    up = product()
+    up.start(120)
+    for case in cases:
+        until(lambda: up.get("/readyz").status_code == 200, 120, "readiness")
+        _deafen(up, "beat" if case.number % 3 == 1 else "worker")
+
+
+def _deafen(up: Product, kind: str) -> None:
+    victim = up.parts()[kind]
+    os.kill(victim, signal.SIGSTOP)
+    begun = time.monotonic()
+    until(lambda: up.get("/readyz").status_code == 503, 60, f"the deaf {kind} to be told of")
+    assert json.loads(up.get("/readyz").text)["worker"]["ok"] is False
+    until(lambda: up.parts().get(kind, victim) != victim, 75, f"another {kind}")
+    took = time.monotonic() - begun
+    assert took < 60 or _is_starved(), f"replaced after {took:.1f} s"
+    until(lambda: up.get("/readyz").status_code == 200, 60, "readiness")
+    assert f"{kind} is alive and does nothing; it is ended" in up.output
+
+
+@pytest.mark.row("deaf")
+def test_a_worker_whose_broker_fell_silent_ends_itself(rig: Rig, cases: Cases) -> None:
+    """As containers run it: nobody watches it but itself."""
+    begin(rig, workers=1, beats=1)
+    worker = rig.alive("worker")[0]
+    for _ in cases:
+        rig.broker.fault = "blackhole"
+        deaf_at = time.monotonic()
+        for _ in range(5):
+            _say_tick(rig)
+        code = worker.process.wait(90)
+        assert code == -signal.SIGKILL
+        assert time.monotonic() - deaf_at < 60 or _is_starved()
+        assert "this worker ends itself" in rig.log()
+        rig.broker.fault = "none"
+        rig.broker.drop_all()
+        worker = rig.launch("worker")
+        rig.wait_for_polls(START)
+
+
+def _say_tick(rig: Rig) -> None:
+    """A message straight to the broker: beat's connection is silent too."""
+    with tasks.poll_due.app.connection_for_write(f"{rig.redis_url}") as way:
+        tasks.poll_due.apply_async(connection=way)
+
+
+# Beats and messages -------------------------------------------------------------------------------
+
+
+@pytest.mark.row("beats")
+def test_three_beats_and_messages_that_come_again_and_again_do_no_harm(
+    rig: Rig, cases: Cases
+) -> None:
+    checker = begin(rig, workers=2, beats=3)
+    for case in cases:
+        asked = rig.simulator.world.requests.total
+        begun = time.monotonic()
+        while time.monotonic() - begun < 6:
+            for _ in range(case.chance.randrange(2, 50)):
+                _say_tick(rig)
+            checker.look()
+            time.sleep(0.3)
+        runs = len(rig.simulator.world.runs())
+        seconds = time.monotonic() - begun
+        rate = (rig.simulator.world.requests.total - asked) / seconds
+        assert rate <= runs / 5 * 1.5 + 2, f"{rate:.1f} requests a second for {runs} runs"
+    finish(rig, checker)
+
+
+# Restarts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("restarts")
+def test_workers_that_are_asked_to_end_do_so_within_thirty_seconds(rig: Rig, cases: Cases) -> None:
+    """SIGTERM in the middle of slow polls, one worker after the other, a migration meanwhile."""
+    checker = begin(rig, workers=2, beats=1)
+    for case in cases:
+        kind = ("sigterm", "rolling", "migration")[case.number % 3]
+        fault = rig.simulator.fault("slow", route="details", delay=case.chance.choice((0.0, 3.0)))
+        workers = rig.alive("worker")
+        if fault.delay:
+            until(rig.in_flight, 20, "a poll to be under way")
+        if kind == "migration":
+            _migrate(rig)
+        for worker in workers if kind == "rolling" else workers[:1]:
+            took = worker.end(signal.SIGTERM, 45)
+            assert took < 30, f"{kind}: ended after {took:.1f} s"
+            rig.launch("worker")
+        rig.simulator.world.faults.remove(fault.id)
+        rig.wait_for_polls(START, 2, f"polls after {kind}")
+        checker.look()
+    assert "could not be stored" not in rig.log()
+    finish(rig, checker)
+
+
+def _migrate(rig: Rig) -> None:
+    """A column and an index come and go, as a migration would bring them, while workers write."""
+    from django.db import connection, models
+
+    field: Any = models.IntegerField(null=True)
+    field.set_attributes_from_name("of_the_rig")
+    index = models.Index(fields=["changed_at"], name="of_the_rig")
+    if connection.vendor == "sqlite":  # its editor makes the table anew: what migrations do
+        with connection.schema_editor() as editor:
+            editor.add_index(Run, index)
+        with connection.schema_editor() as editor:
+            editor.remove_index(Run, index)
+        return
+    with connection.schema_editor() as editor:
+        editor.add_field(Run, field)
+        editor.add_index(Run, index)
+    with connection.schema_editor() as editor:
+        editor.remove_index(Run, index)
+        editor.remove_field(Run, field)

@@ -1,0 +1,101 @@
+"""Every HTTP status with every form of asking for time: what becomes of run and breaker."""
+
+import email.utils
+import time
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from runs.models import Run, Upstream
+from tests.chaos.rows import Cases
+from tests.runs.answers import reply
+from tests.runs.polling import Api, due_run, make_due, now_details, poll_of, wait_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
+
+STATUSES = [*range(200, 208), 226, *range(300, 309), *range(400, 432), 451, 499, *range(500, 600)]
+
+
+@pytest.mark.row("statuses")
+@pytest.mark.timeout(0)
+def test_every_status_with_every_wish_to_be_left_alone(cases: Cases) -> None:
+    run = due_run()
+    good = now_details(run.run_id)
+    assert Api(good).poll() == 1
+    for case in cases:
+        status = STATUSES[case.number % len(STATUSES)]
+        headers, asked = _wish(case.chance)
+        failures = case.chance.choice((0, 0, 1, 3, 12, 10**6))
+        Upstream.objects.all().delete()
+        make_due(run, failures=failures, leased_until=None, quarantined_at=None, sync_failures=0)
+        before = Run.objects.values_list("version", flat=True).get(pk=run.pk)
+        Api(_answering(status, headers, case.chance)).poll()
+        words = f"{status} {headers} after {failures} failures"
+        _judge(run, before, status, asked, failures, words)
+
+
+def _answering(status: int, headers: dict[str, str], chance: Random) -> Any:
+    body: Any = chance.choice(({}, {"message": "No"}, b"", b"<html>", {"error": {"message": "x"}}))
+
+    def answer(run_id: str) -> httpx.Response:
+        return reply(body, status, **headers)
+
+    return answer
+
+
+def _wish(chance: Random) -> tuple[dict[str, str], float | None]:
+    """Headers, and the seconds that they ask for; None if they ask for nothing that makes sense.
+    Infinity: a date or number beyond the longest wait."""
+    seconds = chance.choice((0, 1, 2.5, 59, 600, 899, 900, 901, 86_400, 10**9))
+    later = email.utils.formatdate(time.time() + seconds, usegmt=True) if seconds < 10**9 else ""
+    past = email.utils.formatdate(time.time() - 5_000, usegmt=True)
+    forms: list[tuple[dict[str, str], float | None]] = [
+        ({}, None),
+        ({"retry_after": f"{seconds:g}" if seconds < 10**6 else str(seconds)}, seconds),
+        ({"retry_after": later}, seconds if later else None),
+        ({"retry_after": past}, 0),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": chance.choice(("soon", "", "1e5", "NaN", "inf", "0x10", "5 5"))}, None),
+        ({"retry_after": "9" * 400}, 10**9),
+        ({"retry_after_ms": "1500", "retry_after": "77"}, 1.5),
+        ({"retry_after": "1m30s"}, 90),
+        ({"x_ratelimit_limit": "600", "x_ratelimit_remaining": "0"}, None),
+    ]
+    return chance.choice(forms)
+
+
+def _judge(
+    run: Run, before: int, status: int, asked: float | None, failures: int, words: str
+) -> None:
+    poll, state = poll_of(run), Upstream.objects.first()
+    assert poll.leased_until is None, words
+    version, word, steps = Run.objects.values_list("version", "status", "step_count").get(pk=run.pk)
+    assert (word, steps) == ("running", 1), words  # the last good state is kept
+    assert 200 <= status < 300 or version == before, words
+    assert state is not None, words
+    refused = status == 401
+    assert (state.state == Upstream.State.REFUSED) is refused, words
+    if 200 <= status < 300:
+        assert poll.sync_failures + (poll.failures == 0) > 0, words
+    else:
+        assert poll.failures == failures + 1, words
+        assert f"answered {status}" in poll.last_error, words
+    if poll.failures:
+        _judge_wait(wait_of(run), status, asked, failures, words)
+    assert (state.paused_until is not None) is (status == 429), words
+    if state.paused_until and poll.last_error_at:
+        pause = (state.paused_until - poll.last_error_at).total_seconds()
+        clamped = min(max(5.0 if asked is None else asked, 1.0), 900.0)
+        assert clamped - 1.1 <= pause <= clamped + 1.1, words
+
+
+def _judge_wait(wait: float, status: int, asked: float | None, failures: int, words: str) -> None:
+    """1 s to 15 min, as long as was asked for, and else no longer than the backoff's ceiling."""
+    assert 1 <= wait <= 900, words
+    if not 200 <= status < 400 and asked is not None:
+        clamped = min(max(asked, 1.0), 900.0)
+        assert clamped - 1.1 <= wait <= min(clamped * 1.1, 900.0) + 0.1, words
+    else:
+        assert wait <= min(2.0 ** min(failures + 1, 20), 900.0) + 0.1, words
