@@ -73,7 +73,7 @@ def _polls(vitals: Vitals) -> Sign:
     lags = vitals.told.recent if vitals.told else None
     told = f"{record.due} due, the most overdue by {record.lag} s"
     if lags and lags.p99 is not None:
-        told += f"; lag of the last {lags.count}: p50 {lags.p50:.1f} s, p99 {lags.p99:.1f} s"
+        told += f"; lag of the last {lags.polls}: p50 {lags.p50:.1f} s, p99 {lags.p99:.1f} s"
     if record.lag > LATE_AFTER:
         return Sign(
             name, BAD, f"{told}.",

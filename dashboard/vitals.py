@@ -83,7 +83,7 @@ class Vitals(NamedTuple):
     @property
     def streams(self) -> int:
         webs = self.told.webs if self.told else []
-        return sum(one.count for one in webs if not self.is_silent(one))
+        return sum(one.streams for one in webs if not self.is_silent(one))
 
     def is_silent(self, process: gauges.Process) -> bool:
         return self.at.timestamp() - process.seen_at > gauges.SILENT_AFTER

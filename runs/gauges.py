@@ -47,21 +47,17 @@ class Histogram(NamedTuple):
     counts: list[int]
     total: float
 
-    @property
-    def count(self) -> int:
-        return sum(self.counts)
-
 
 class Process(NamedTuple):
     name: str
     seen_at: float  # unix seconds
-    count: int = 0  # open streams, of a web process
+    streams: int = 0  # open in a web process
 
 
 class Lags(NamedTuple):
-    """Of the `count` polls since `since` (unix seconds); in seconds, None without any."""
+    """Of the `polls` polls since `since` (unix seconds); in seconds, None without any."""
 
-    count: int = 0
+    polls: int = 0
     p50: float | None = None
     p99: float | None = None
     since: float | None = None

@@ -45,7 +45,7 @@ def _processes(seen: vitals.Vitals, found: list[Any]) -> list[dict[str, Any]]:
             "name": one.name,
             "seconds": max(int(seen.at.timestamp() - one.seen_at), 0),
             "is_silent": seen.is_silent(one),
-            "streams": one.count,
+            "streams": one.streams,
         }
         for one in found
     ]

@@ -1,0 +1,176 @@
+"""PostgreSQL: the rows of every table, by COPY, in one snapshot.
+
+Not by pg_dump: it is seldom where the site runs, and refuses servers newer than itself. The tables
+themselves are made by the migrations that the backup names, so that its rows fit them, whatever
+migrations have come since; those follow once the rows are in.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from psycopg import sql
+
+from dashboard.backups.container import Manifest, Reader, Refused, Table, Writer
+
+# Made by migrations, by a trigger, or of no worth to anybody who has to sign in anew.
+SKIPPED = {
+    *("django_migrations", "dashboard_audit_head", "django_cache"),
+    *("django_session", "usersessions_usersession"),
+}
+ORDER = {"dashboard_audit": "number"}  # its triggers take row after row
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """All that is read in the block is of one moment."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def tables() -> dict[str, Table]:
+    found = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, array_agg(a.attname ORDER BY a.attnum) FROM pg_class c "
+            "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+            "AND a.attgenerated = '' "
+            "WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace "
+            "GROUP BY c.relname ORDER BY c.relname"
+        )
+        columns = dict(cursor.fetchall())
+        for name in columns:
+            if name not in SKIPPED:
+                cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(name)}")
+                found[name] = Table(cursor.fetchone()[0], list(columns[name]))
+    return found
+
+
+def write(writer: Writer, found: dict[str, Table]) -> None:
+    """Call within `snapshot`, with what `tables` gave in it."""
+    for name, table in found.items():
+        writer.add(f"tables/{name}", _copied(name, table))
+
+
+def _copied(name: str, table: Table) -> Iterator[bytes | memoryview]:
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(name))
+    if name in ORDER:
+        query += sql.SQL(" ORDER BY {}").format(sql.Identifier(ORDER[name]))
+    with _raw() as cursor, cursor.copy(sql.SQL("COPY ({}) TO STDOUT").format(query)) as copy:
+        yield from copy
+
+
+@contextmanager
+def _raw() -> Iterator[Any]:
+    """psycopg's own cursor: Django's knows no COPY."""
+    connection.ensure_connection()
+    with connection.connection.cursor() as cursor:
+        yield cursor
+
+
+def others() -> int:
+    """Connections of other programs to this database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+@contextmanager
+def restored(reader: Reader) -> Iterator[None]:
+    """The block works on what `reader` holds, in the place of what was there; if it fails,
+    nothing has happened."""
+    with transaction.atomic():
+        _clear()
+        _make_tables(reader.manifest)
+        _load(reader)
+        yield
+
+
+def _clear() -> None:
+    with connection.cursor() as cursor:
+        for name in connection.introspection.table_names(cursor):
+            cursor.execute(f"DROP TABLE {connection.ops.quote_name(name)} CASCADE")
+        cursor.execute(
+            "SELECT p.oid::regprocedure::text FROM pg_proc p "
+            "WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'audit%%' "
+            "AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
+        )
+        for (signature,) in cursor.fetchall():
+            cursor.execute(f"DROP FUNCTION {signature} CASCADE")
+
+
+def _make_tables(manifest: Manifest) -> None:
+    """As they were when the backup was made, without a row."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(_ends(manifest, executor.loader.graph))
+    call_command("createcachetable", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        filled = [
+            name
+            for name in connection.introspection.table_names(cursor)
+            if name not in SKIPPED and not name.startswith("dashboard_audit")
+        ]
+        quoted = ", ".join(map(connection.ops.quote_name, filled))
+        cursor.execute(f"TRUNCATE {quoted} RESTART IDENTITY CASCADE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def _ends(manifest: Manifest, graph: Any) -> list[tuple[str, str]]:
+    """The last migrations of each app: those that no other of its app builds on."""
+    known = {(app, name) for app, names in manifest.migrations.items() for name in names}
+    return [
+        key
+        for key in sorted(known)
+        if not any(
+            child.key in known and child.key[0] == key[0] for child in graph.node_map[key].children
+        )
+    ]
+
+
+def _load(reader: Reader) -> None:
+    for name, table in reader.manifest.tables.items():
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(name), columns)
+        with _raw() as cursor, cursor.copy(into) as copy:
+            for piece in reader.pieces(f"tables/{name}"):
+                copy.write(piece)
+        _count(name, table)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # foreign keys, while we can still say no
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    _move_sequences(reader.manifest)
+
+
+def _count(name: str, table: Table) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(name)}")
+        (rows,) = cursor.fetchone()
+    if rows != table.rows:
+        raise Refused(f"{name} has {rows} rows after loading, but had {table.rows}.")
+
+
+def _move_sequences(manifest: Manifest) -> None:
+    """So that the next row gets a number that none has had."""
+    with connection.cursor() as cursor:
+        for name in manifest.tables:
+            table = connection.ops.quote_name(name)
+            for column in manifest.tables[name].columns:
+                cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [table, column])
+                (sequence,) = cursor.fetchone()
+                if sequence:
+                    quoted = connection.ops.quote_name(column)
+                    cursor.execute(
+                        f"SELECT setval(%s, coalesce(max({quoted}), 0) + 1, false) FROM {table}",
+                        [sequence],
+                    )
