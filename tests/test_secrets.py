@@ -107,6 +107,7 @@ LEAKS = [
     f"postgresql://runsheet:{TOKEN}@db.example/runsheet",
     f"redis://:{TOKEN}@redis.example:6379/0",
     f"csrfmiddlewaretoken={TOKEN}",
+    f"the token runsheet_{TOKEN} was refused",
 ]
 
 

@@ -140,7 +140,7 @@ class Walk:
         strict.cookies = SimpleCookie(client.cookies)
         with undone(strict), written() as tables:
             status = strict.generic(method, address, headers=BROWSER).status_code
-        if status not in (403, 404, 405) or tables - LOGS:
+        if status not in (401, 403, 404, 405) or tables - LOGS:
             yield f"{told}: {status} without a token, writing {sorted(tables)}"
 
 
