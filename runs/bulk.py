@@ -28,14 +28,20 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> None:
         _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
 
 
-def update(model: type[Model], rows: Iterable[Model], names: Sequence[str]) -> None:
-    """Write the attributes `names` of `rows`, one statement a row."""
+def update(
+    model: type[Model], rows: Iterable[Model], names: Sequence[str], only_if: Sequence[str] = ()
+) -> int:
+    """Write the attributes `names` of `rows`, one statement a row; how many were there.
+
+    `only_if`: attributes that must still be in the database as they are in the row.
+    """
     key = model._meta.pk
-    fields: list[Any] = [*(model._meta.get_field(name) for name in names), key]
-    changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in fields[:-1])
-    table, key_name = _quoted(model._meta.db_table), _quoted(str(key.column))
-    statement = f"UPDATE {table} SET {changes} WHERE {key_name} = %s"
-    _execute(statement, _values(fields, map(vars, rows)))
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    known: list[Any] = [key, *(model._meta.get_field(name) for name in only_if)]
+    changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in fields)
+    wanted = " AND ".join(f"{_quoted(str(field.column))} = %s" for field in known)
+    statement = f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {wanted}"
+    return _execute(statement, _values([*fields, *known], map(vars, rows)))
 
 
 def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
@@ -54,10 +60,13 @@ def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tu
     return adapted
 
 
-def _execute(statement: str, values: list[tuple[Any, ...]]) -> None:
-    if values:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.executemany(statement, values)
+def _execute(statement: str, values: list[tuple[Any, ...]]) -> int:
+    """Call within a transaction, or SQLite makes one of each row."""
+    if not values:
+        return 0
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.executemany(statement, values)
+        return int(cursor.rowcount)
 
 
 def _copy(statement: str, values: list[tuple[Any, ...]]) -> None:

@@ -19,12 +19,12 @@ def pack(body: bytes) -> bytes:
     return zstd.compress(body, LEVEL)
 
 
-def unpack(packed: bytes) -> bytes:
+def unpack(packed: bytes | memoryview) -> bytes:
     packed = bytes(packed)
     return zstd.decompress(packed) if packed.startswith(_MAGIC) else zlib.decompress(packed)
 
 
-def beginning(packed: bytes, length: int) -> bytes:
+def beginning(packed: bytes | memoryview, length: int) -> bytes:
     """The first `length` bytes of what was packed; no more is decompressed."""
     packed = bytes(packed)
     if packed.startswith(_MAGIC):

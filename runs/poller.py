@@ -7,30 +7,31 @@ doubled can do no harm, and messages that wake us are hints that may be lost or 
 
 import datetime as dt
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from queue import Empty, SimpleQueue
 
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
-from runs import breaker, fingerprints, gauges, habits, notices, schedule, sync
+from runs import breaker, bulk, fingerprints, gauges, habits, notices, places, schedule, searching, sync
 from runs.casedev.client import Answer, Client, client
-from runs.casedev.errors import CaseDevError, NotFound, RateLimited, Unreadable
+from runs.casedev.errors import CaseDevError, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
 from runs.models import Poll, Run
 
 logger = logging.getLogger(__name__)
 
-BATCH = 48  # runs a claim, and runs held by a process at once
+BATCH = 128  # runs a claim, and runs held by a process at once
 THREADS = 16  # requests in flight a process
 TELLS_EVERY = 1.0  # seconds between two signs of life in a long round
+GATHER = 0.03  # seconds in which answers without news are gathered, to be written together
+BIG = 256 * 1024  # bytes; a bigger answer is stored where it was fetched, and delays no other
 
 
 class Outcome(StrEnum):
@@ -57,10 +58,25 @@ class Report(msgspec.Struct, frozen=True):
 class Round:
     """What the polls of one claim share."""
 
-    def __init__(self, case_dev: Client, looked_at: Iterable[int] = ()) -> None:
-        self.case_dev = case_dev
+    def __init__(self, case_dev: Client | None = None, looked_at: Iterable[int] = ()) -> None:
+        self.case_dev = case_dev or client()
         self.looked_at = looked_at
-        self.paused_until: dt.datetime | None = None  # one of them met a rate limit
+        self.met_limit = threading.Event()  # one of them met a rate limit
+        self.paused_until: dt.datetime | None = None  # which asks for this
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What came of asking: an answer, an error, or neither if nothing was asked."""
+
+    held: Claim
+    answer: Answer | None = None
+    seen: bytes = b""  # fingerprint of the answer
+    error: CaseDevError | None = None
+    took: float | None = None
+
+    @property
+    def brings_nothing(self) -> bool:
+        return self.answer is not None and self.seen == self.held.seen_digest
 
 
 def poll_due(most: int = BATCH, case_dev: Client | None = None) -> int:
@@ -82,10 +98,7 @@ def _poll_due(most: int, case_dev: Client) -> int:
     allowed = breaker.allowance(now, most) if is_any_due else 0
     claims = claim(now, allowed) if allowed else []
     this = Round(case_dev, notices.watched(held.run for held in claims))
-    if len(claims) == 1:
-        reports = [_poll_safely(claims[0], this)]
-    else:
-        reports = list(_threads().map(lambda held: _poll_in_thread(held, this), claims))
+    reports = gather(claims, this)
     heard = [report.error for report in reports if report.tells_of_upstream]
     breaker.note(heard, case_dev, _now())
     gauges.round_ended(
@@ -121,17 +134,99 @@ def rest() -> bool:
     return True
 
 
-def _poll_in_thread(held: Claim, this: Round) -> Report:
-    """`_poll_safely` in a thread that outlives its task, so that its connection to the database
-    may have broken since the last time. Tells of life meanwhile: a round can last."""
+def gather(claims: Sequence[Claim], this: Round) -> list[Report]:
+    """Poll all `claims`; what came of each, in their order.
+
+    Threads ask and compare; this one writes. Answers without news, nearly all of them, are
+    written together, and one that is slow to come keeps no other waiting.
+    """
+    if len(claims) == 1:
+        return [_settle_safely(_ask(claims[0], this), this)]
+    arrived: SimpleQueue[tuple[int, Asked | Report]] = SimpleQueue()
+    reports: dict[int, Report] = {}
+    quiet: dict[int, Asked] = {}
+    idle: dict[int, Asked] = {}
+    for place, held in enumerate(claims):
+        _threads().submit(_ask_in_thread, place, held, this, arrived)
+    while len(reports) + len(quiet) + len(idle) < len(claims):
+        try:
+            place, asked = arrived.get(timeout=GATHER if quiet else TELLS_EVERY)
+        except Empty:
+            _flush(quiet, this, reports)
+            _tell_of_life()
+            continue
+        if isinstance(asked, Report):
+            reports[place] = asked
+        elif asked.brings_nothing:
+            quiet[place] = asked
+        elif asked.answer is None and asked.error is None:
+            idle[place] = asked  # until it is known how long a rate limit lasts
+        else:
+            reports[place] = _settle_safely(asked, this)
+        if len(quiet) >= BATCH // 2:
+            _flush(quiet, this, reports)
+        _tell_of_life()
+    _flush(quiet, this, reports)
+    for place, asked in idle.items():
+        reports[place] = _settle_safely(asked, this)
+    return [reports[place] for place in range(len(claims))]
+
+
+def _flush(quiet: dict[int, Asked], this: Round, reports: dict[int, Report]) -> None:
+    """Write the answers without news to their places in the schedule, and report them."""
+    if not quiet:
+        return
+    try:
+        _reschedule_quiet(list(quiet.values()), this)
+        reports.update(
+            {place: Report(Outcome.UNCHANGED, took=asked.took) for place, asked in quiet.items()}
+        )
+    except DatabaseError:
+        # The leases run out and the runs are claimed again; only the connection needs care.
+        logger.exception("polls of %d runs could not be noted", len(quiet))
+        _close_broken()
+        reports.update(dict.fromkeys(quiet, Report(Outcome.FAILED)))
+    quiet.clear()
+
+
+def _reschedule_quiet(asked: Sequence[Asked], this: Round) -> int:
+    """Give leases back after answers without news; how many were ours still."""
+    polls = []
+    for one in asked:
+        assert one.answer is not None
+        held, now = one.held, one.answer.received_at
+        fields = places.after_answer(held, held, now, is_watched=held.run in this.looked_at)
+        polls.append(Poll(run_id=held.run, fence=held.fence, **fields))
+    with transaction.atomic():
+        return bulk.update(Poll, polls, places.AFTER_ANSWER, only_if=["fence"])
+
+
+def _ask_in_thread(
+    place: int, held: Claim, this: Round, arrived: "SimpleQueue[tuple[int, Asked | Report]]"
+) -> None:
+    """Ask; store too if the answer is big. The thread outlives its task, so that its connection
+    to the database may have broken since the last time."""
+    outcome: Asked | Report = Report(Outcome.FAILED)
+    try:
+        asked = outcome = _ask(held, this)
+        if asked.answer and not asked.brings_nothing and len(asked.answer.body) > BIG:
+            _close_unusable()
+            outcome = _settle_safely(asked, this)
+    finally:
+        arrived.put((place, outcome))
+
+
+def _close_unusable() -> None:
     try:
         if connection.connection is not None and not connection.is_usable():
             connection.close()
     except DatabaseError:
         connection.close()
-    report = _poll_safely(held, this)
-    _tell_of_life()
-    return report
+
+
+def _close_broken() -> None:
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _tell_of_life() -> None:
@@ -144,50 +239,64 @@ def _tell_of_life() -> None:
 _told_at = 0.0
 
 
-def _poll_safely(held: Claim, this: Round) -> Report:
+def _settle_safely(asked: Asked, this: Round) -> Report:
     try:
-        return poll(held, this)
+        return _settle(asked, this)
     except DatabaseError:
         # The lease runs out and the run is claimed again; only the connection needs care.
-        logger.exception("poll of %s could not be stored", held.run_id)
-        if not connection.in_atomic_block:
-            connection.close()
+        logger.exception("poll of %s could not be stored", asked.held.run_id)
+        _close_broken()
         return Report(Outcome.FAILED)
 
 
 def poll(held: Claim, this: Round) -> Report:
     """Ask about one claimed run and store the answer. Raises only `DatabaseError`."""
-    if this.paused_until or _winds_down.is_set() or time.monotonic() > held.ask_until:
-        release(held, this.paused_until and breaker.after(this.paused_until))
-        return Report(Outcome.LATE)
+    return _settle(_ask(held, this), this)
+
+
+def _ask(held: Claim, this: Round) -> Asked:
+    """Touches no database."""
+    if this.met_limit.is_set() or _winds_down.is_set() or time.monotonic() > held.ask_until:
+        return Asked(held)
     asked_at = time.monotonic()
     try:
         answer = this.case_dev.details(held.run_id)
     except CaseDevError as error:
-        took = time.monotonic() - asked_at
         if isinstance(error, RateLimited):
-            this.paused_until = breaker.pause(error, _now())
-        return Report(_failed(held, error), error, took)
+            this.met_limit.set()
+        return Asked(held, error=error, took=time.monotonic() - asked_at)
     took = time.monotonic() - asked_at
+    return Asked(held, answer, fingerprints.of_body(answer.body), took=took)
+
+
+def _settle(asked: Asked, this: Round) -> Report:
+    """Write what came of asking."""
+    held, answer, error = asked.held, asked.answer, asked.error
+    if isinstance(error, RateLimited):
+        this.paused_until = breaker.pause(error, _now())
+    if error is not None:
+        return Report(_failed(held, error), error, asked.took)
+    if answer is None:
+        release(held, this.paused_until and breaker.after(this.paused_until))
+        return Report(Outcome.LATE)
+    if asked.brings_nothing:
+        is_ours = _reschedule_quiet([asked], this)
+        return Report(Outcome.UNCHANGED if is_ours else Outcome.OVERTAKEN, took=asked.took)
     try:
-        return Report(_store(held, answer, is_watched=held.run in this.looked_at), took=took)
-    except Unreadable as error:
-        return Report(_failed(held, error), error, took)
+        is_watched = held.run in this.looked_at
+        return Report(_store(held, answer, asked.seen, is_watched=is_watched), took=asked.took)
+    except Unreadable as unreadable:
+        return Report(_failed(held, unreadable), unreadable, asked.took)
 
 
-def store(held: Claim, answer: Answer, *, is_watched: bool = False) -> Outcome:
+def store(held: Claim, answer: Answer) -> Outcome:
     """Write what was answered about a claimed run, unless another claim has taken over."""
-    try:
-        return _store(held, answer, is_watched=is_watched)
-    except Unreadable as error:
-        return _failed(held, error)
+    asked = Asked(held, answer, fingerprints.of_body(answer.body))
+    return _settle(asked, Round()).outcome
 
 
-def _store(held: Claim, answer: Answer, *, is_watched: bool) -> Outcome:
-    """The same; raises Unreadable for an answer that cannot be stored."""
-    seen = fingerprints.of_body(answer.body)
-    if seen == held.seen_digest:
-        return _unchanged(held, answer, is_watched)
+def _store(held: Claim, answer: Answer, seen: bytes, *, is_watched: bool) -> Outcome:
+    """Bring the run up to an answer with news. Raises Unreadable if it cannot be stored."""
     now = answer.received_at
     try:
         reading = sync.read(held.run, held.run_id, answer.body, now, has_ended=held.is_terminal)
@@ -198,7 +307,8 @@ def _store(held: Claim, answer: Answer, *, is_watched: bool) -> Outcome:
             was_over = run.is_terminal and run.version > 0
             change = sync.write(run, reading, now)
             habits.note(run, was_over=was_over)
-            _reschedule(held, run, answer, is_watched, seen)
+            fields = places.after_answer(held, run, now, is_watched=is_watched)
+            Poll.objects.filter(pk=held.run).update(**fields, seen_digest=seen)
     except Unreadable:
         raise
     except DatabaseError as error:
@@ -223,65 +333,15 @@ def _unstorable(held: Claim, answer: Answer, error: Exception) -> Unreadable:
 
 def _hold(held: Claim) -> Run | None:
     """The claimed run, its poll locked until the transaction ends; None if overtaken."""
-    poll = Poll.objects.select_for_update().filter(pk=held.run, fence=held.fence).first()
-    return Run.objects.get(pk=held.run) if poll else None
-
-
-def _unchanged(held: Claim, answer: Answer, is_watched: bool) -> Outcome:
-    run = Run.objects.only("status", "created_at", "completed_at", "first_seen_at").get(pk=held.run)
-    is_ours = _reschedule(held, run, answer, is_watched, held.seen_digest)
-    return Outcome.UNCHANGED if is_ours else Outcome.OVERTAKEN
-
-
-def _reschedule(
-    held: Claim, run: Run, answer: Answer, is_watched: bool, seen_digest: bytes
-) -> bool:
-    """Give the lease back after a good answer and set the next time; whether it was ours."""
-    now = answer.received_at
-    settled = F("settle_polls") + 1 if run.is_terminal else 0
-    due_at = next_due(run, now, is_watched=is_watched, settle_polls=_settle_polls(held, run))
-    fields = {
-        "lane": Poll.Lane.SETTLING if run.is_terminal else Poll.Lane.ACTIVE,
-        "due_at": due_at,
-        "leased_until": None,
-        "failures": 0,
-        "sync_failures": 0,
-        "settle_polls": settled,
-        "quarantined_at": None,
-        "last_ok_at": now,
-        "last_error": "",
-        "seen_digest": seen_digest,
-    }
-    return bool(Poll.objects.filter(pk=held.run, fence=held.fence).update(**fields))
-
-
-def _settle_polls(held: Claim, run: Run) -> int:
-    """Good polls since the run ended, before this one."""
-    if not run.is_terminal:
-        return 0
-    return Poll.objects.values_list("settle_polls", flat=True).get(pk=held.run)
-
-
-def next_due(
-    run: Run, now: dt.datetime, *, is_watched: bool, settle_polls: int
-) -> dt.datetime | None:
-    """When a run that was just read is due again; None: never."""
-    outlook = schedule.Outlook(
-        is_terminal=run.is_terminal,
-        is_queued=run.status == Run.Status.QUEUED,
-        is_watched=is_watched,
-        age=schedule.seconds_since(run.created_at or run.first_seen_at, now),
-        ended_ago=schedule.seconds_since(run.completed_at, now),
-        settle_polls=settle_polls,
-    )
-    seconds = schedule.after_success(outlook)
-    return None if seconds is None else now + dt.timedelta(seconds=seconds)
+    polls = Poll.objects.select_for_update(of=("self",)).select_related("run")
+    poll = polls.filter(pk=held.run, fence=held.fence).first()
+    return poll.run if poll else None
 
 
 def _failed(held: Claim, error: CaseDevError) -> Outcome:
     """Give the lease back after a failure; the run keeps its last good state."""
     now = _now()
-    fields = _after_failure(held, error, now)
+    fields = places.after_failure(held, error, now)
     with transaction.atomic():
         ours = Poll.objects.filter(pk=held.run, fence=held.fence).update(**fields)
         if ours and isinstance(error, Unreadable):
@@ -294,37 +354,6 @@ def _failed(held: Claim, error: CaseDevError) -> Outcome:
         error.sentence,
     )
     return Outcome.FAILED if ours else Outcome.OVERTAKEN
-
-
-def _after_failure(held: Claim, error: CaseDevError, now: dt.datetime) -> dict[str, Any]:
-    """The columns of `Poll` after a failure."""
-    wait: float | None
-    wait = schedule.after_failure(held.failures + 1, error.retry_after, random.Random())
-    fields: dict[str, Any] = {
-        "leased_until": None,
-        "failures": held.failures + 1,
-        "last_error": error.sentence,
-        "last_error_at": now,
-    }
-    if isinstance(error, Unreadable):
-        fields["sync_failures"] = held.sync_failures + 1
-        if _is_poison(held):
-            wait = schedule.QUARANTINE
-            fields |= {} if held.is_quarantined else {"quarantined_at": now}
-    elif isinstance(error, NotFound) and held.is_terminal:
-        # It is gone upstream, after its end: what we have is all there will be.
-        polls = Poll.objects.values_list("settle_polls", flat=True).get(pk=held.run)
-        wait = schedule.after_success(schedule.Outlook(is_terminal=True, settle_polls=polls))
-        fields["settle_polls"] = polls + 1
-    return fields | {"due_at": None if wait is None else now + dt.timedelta(seconds=wait)}
-
-
-def _is_poison(held: Claim) -> bool:
-    """Whether it is this run that cannot be read. While nothing at all can be, as behind a proxy
-    that answers everything with a page of its own, a run only backs off."""
-    if held.is_quarantined or held.sync_failures + 1 < schedule.POISONED_AFTER:
-        return held.is_quarantined
-    return held.last_error_at is None or breaker.answered_since(held.last_error_at)
 
 
 def attend(run: Run) -> None:
@@ -387,6 +416,7 @@ def schedule_new(runs: Sequence[Run], now: dt.datetime) -> None:
         batch_size=500,
         ignore_conflicts=True,
     )
+    searching.keep(runs)
 
 
 def _now() -> dt.datetime:

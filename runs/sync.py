@@ -111,10 +111,12 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     if is_new:
         _keep_replaced(run, changed, version, now)
         _write(run, changed | {"version": version, "changed_at": now})
+        if {"prompt", "summary"} & changed.keys():
+            searching.keep([run])
     if reading.packed is not None:
         _keep_body(run, reading.packed, reading.size, now)
     if before != (kept.steps, kept.entries):
-        kept.save()
+        _keep_fingerprint(kept)
     return Change(run.version, is_new)
 
 
@@ -196,7 +198,15 @@ def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
         "cost_micros": entries_cost if summary_cost is None else summary_cost,
         "prompt_key": _prompt_key(run, fresh),
         "failure_cause": cause,
+        "lasted_micros": _lasted(fresh["started_at"], fresh["completed_at"]),
     }
+
+
+def _lasted(start: dt.datetime | None, end: dt.datetime | None) -> int | None:
+    """Microseconds, as `Run.elapsed` counts."""
+    if start is None or end is None:
+        return None
+    return max((end - start) // dt.timedelta(microseconds=1), 0)
 
 
 def _prompt_key(run: Run, fresh: columns.Columns) -> str | None:
@@ -259,8 +269,16 @@ def _is_to_be_kept(key: int, body: bytes, now: dt.datetime, *, must: bool) -> bo
 
 
 def _keep_body(run: Run, packed: bytes, size: int, now: dt.datetime) -> None:
-    Payload.objects.update_or_create(
-        run=run,
-        kind=Payload.Kind.GOOD,
-        defaults={"body": packed, "size": size, "observed_at": now},
+    kind = Payload.Kind.GOOD
+    Payload.objects.bulk_create(
+        [Payload(run=run, kind=kind, body=packed, size=size, observed_at=now)],
+        update_conflicts=True,
+        unique_fields=["run", "kind"],
+        update_fields=["body", "size", "observed_at"],
+    )
+
+
+def _keep_fingerprint(kept: Fingerprint) -> None:
+    Fingerprint.objects.bulk_create(
+        [kept], update_conflicts=True, unique_fields=["run"], update_fields=["steps", "entries"]
     )
