@@ -20,5 +20,6 @@ class Section(msgspec.Struct, frozen=True):
 
 SECTIONS = {
     "sync": Section("from the bytes of an answer to rows", BOTH),
+    "poll": Section("small polls a second, one process on one core", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

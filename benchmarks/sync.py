@@ -134,7 +134,7 @@ def raw_insert(run: Run, steps: list[StepPayload]) -> Callable[[], None]:
                 statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"
                 connection.connection.executemany(statement, rows)
                 return
-            with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
 
