@@ -22,9 +22,10 @@ def main() -> None:
         import_module("dashboard.settings")  # a wrong setting ends it here, with one sentence
         import_module(LIGHT[name]).Command().run_from_argv(sys.argv)
         return
-    from django.core.management import execute_from_command_line
+    import django
 
-    execute_from_command_line(sys.argv)
+    django.setup()
+    import_module("dashboard.audit.commands").run(sys.argv)
 
 
 if __name__ == "__main__":

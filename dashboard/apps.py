@@ -7,10 +7,11 @@ class DashboardConfig(AppConfig):
     verbose_name = "The site"
 
     def ready(self) -> None:
-        from dashboard.accounts import sessions
+        from dashboard.accounts import given, sessions
         from dashboard.audit import acts
 
         sessions.listen()
+        given.listen()
         acts.connect()
 
 

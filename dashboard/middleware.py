@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
 
-from dashboard.accounts import factors, sessions
+from dashboard.accounts import factors, given, sessions
 
 SHARED_PREFIX = "/s/"
 ACCOUNT_PREFIX = "/accounts/"
@@ -47,6 +47,8 @@ class Gate(LoginRequiredMiddleware):
             messages.info(request, "You were signed out: no session lives longer than this one.")
             return self.handle_no_permission(request, view_func)
         sessions.keep_alive(request)
+        if (detour := given.lead(request)) is not None:
+            return detour
         if request.path_info.startswith(ACCOUNT_PREFIX):
             return None
         if not request.user.has_perm("runs.view_run"):

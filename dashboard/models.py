@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Left
 
+from dashboard.accounts.given import GivenPassword
 from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry, AuditHead
 from dashboard.watermarks import ListWatermark, Watermark
@@ -20,6 +21,7 @@ __all__ = [
     "AuditEntry",
     "AuditHead",
     "FrozenCopy",
+    "GivenPassword",
     "ListWatermark",
     "ShareLink",
     "ShareView",

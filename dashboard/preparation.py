@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from dashboard import environment, static
+from dashboard.accounts import given as given_passwords
 from runs.casedev import pin
 
 # Without letters and digits that look alike. 20 of these 31 are 99 bits.
@@ -53,6 +54,8 @@ def first_account() -> str:
     user.set_password(password)
     _check(user)
     user.save()
+    if not given and not settings.EMBEDDED:
+        given_passwords.give(user)
     if given:
         return f"Sign in as {user.username} with the password in DJANGO_SUPERUSER_PASSWORD."
     return f"Sign in as {user.username} with the password {password} (shown only this once)."

@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from dashboard.accounts import sessions
+from dashboard.audit import acts
+from dashboard.audit.models import Act
 
 if TYPE_CHECKING:
     AnyAdmin = admin.ModelAdmin[User]  # generic in its stubs only
@@ -33,6 +35,8 @@ class AccountActions(AnyAdmin):
         touched = [user for user in queryset if self.has_change_permission(request, user)]
         Authenticator.objects.filter(user__in=touched).delete()
         for user in touched:
+            page = f"account {user.pk}"
+            acts.record(Act.SECOND_FACTOR, page=page, detail=f"{user.username}: taken away")
             sessions.end_all_of(user)
         count = len(touched)
         self.message_user(

@@ -29,10 +29,12 @@ def record(
     detail: str = "",
     result: Result = Result.OK,
     by: User | None = None,
+    name: str = "",
 ) -> AuditEntry:
     """One row, in the caller's transaction if there is one. Raises django.db.DatabaseError.
 
-    Who acts and from where is known of the request; `by` says it where there is none.
+    Who acts and from where is known of the request; `by` says it where there is none, or `name`
+    for whoever has no account.
     """
     actor = scene.actor()
     entry = AuditEntry(
@@ -40,7 +42,7 @@ def record(
         result=result,
         person=by.pk if by else actor.person,
         link=link,
-        name=fit(by.get_username() if by else actor.name, "name"),
+        name=fit(by.get_username() if by else name or actor.name, "name"),
         run=fit(run, "run"),
         page=fit(page, "page"),
         detail=fit(detail, "detail"),
@@ -141,6 +143,13 @@ def second_factor_has_changed(sender: Any, request: HttpRequest, user: User, **k
     record(Act.SECOND_FACTOR, page=f"account {user.pk}", detail=user.get_username())
 
 
+def second_factor_was_wrong(
+    sender: Any, user: User | None, authenticator: Any = None, **kwargs: Any
+) -> None:
+    kind = str(getattr(authenticator, "type", "") or "passkey")
+    record(Act.LOGIN_FAILED, by=user, result=Result.REFUSED, detail=f"second factor: {kind}")
+
+
 # Links -------------------------------------------------------------------------------------------
 
 
@@ -177,3 +186,4 @@ def connect() -> None:
 
         for signal in (mfa.authenticator_added, mfa.authenticator_removed, mfa.authenticator_reset):
             signal.connect(second_factor_has_changed)
+        mfa.authentication_failed.connect(second_factor_was_wrong)

@@ -29,6 +29,7 @@ class Act(models.TextChoices):
     ACCOUNT = "account", "changed an account"
     ROLE = "role", "changed a role"
     SETTING = "setting", "changed a setting"
+    COMMAND = "command", "ran a command on the server"
     TOKEN_MADE = "token-made", "made an API token"
     TOKEN_REVOKED = "token-revoked", "revoked an API token"
 

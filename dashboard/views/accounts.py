@@ -30,7 +30,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 from requests import RequestException
 
-from dashboard.accounts import factors, issuers
+from dashboard.accounts import factors, given, issuers
 from dashboard.accounts import sessions as own_sessions
 
 
@@ -136,8 +136,16 @@ def change_email(request: HttpRequest) -> HttpResponse:
 
 
 class ChangePassword(PasswordChangeView):
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        must_change = self.request.session.get(given.MUST_CHANGE, False)
+        return {**super().get_context_data(**kwargs), "must_change": must_change}
+
     def form_valid(self, form: Any) -> HttpResponse:
+        if form.cleaned_data["password1"] == form.cleaned_data["oldpassword"]:
+            form.add_error("password1", "This is the password that you have now.")
+            return self.form_invalid(form)
         answer: HttpResponse = super().form_valid(form)
+        self.request.session.pop(given.MUST_CHANGE, None)
         own_sessions.end_all_of(self.request.user, but=self.request.session.session_key)
         return answer
 
