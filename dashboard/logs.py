@@ -22,6 +22,7 @@ SHORTEST = 6  # a secret of fewer characters would mask ordinary words
 # What secrets look like. A real share token has 43 characters; a mistyped one is nearly as telling.
 FORMS = (
     (re.compile(r"(?<![\w-])s/(?!-/)[^/\s'\"]{20,}"), f"s/{MASKED}"),
+    (re.compile(r"(?<![\w-])callbacks/[^/\s'\"]{20,}"), f"callbacks/{MASKED}"),
     (re.compile(r"sk_case_[\w-]+"), MASKED),
     (re.compile(r"runsheet_[\w-]{20,}"), MASKED),  # a token of our own API
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {MASKED}"),

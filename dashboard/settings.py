@@ -280,6 +280,12 @@ CELERY_BEAT_SCHEDULE = {
     "poll-due-runs": {"task": "runs.poll_due", "schedule": 1.0, "options": {"expires": 5}},
     "discover-runs": {"task": "runs.discover", "schedule": 2.0, "options": {"expires": 5}},
 }
+if PUBLIC_URL:
+    CELERY_BEAT_SCHEDULE["register-callbacks"] = {
+        "task": "runs.register_callbacks",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    }
 
 # Logs ----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from django.urls import include, path, re_path, register_converter
 from dashboard.converters import RunIdConverter
 from dashboard.views import shared
 from dashboard.views.add import add
+from dashboard.views.callbacks import callback
 from dashboard.views.exports import (
     export_progress,
     list_csv,
@@ -12,6 +13,7 @@ from dashboard.views.exports import (
     run_json,
     run_table,
 )
+from dashboard.views.compare import compare
 from dashboard.views.health import healthz, readyz
 from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
@@ -38,6 +40,7 @@ urlpatterns = [
     path("", overview, name="overview"),
     # Words of the site come before `<run_id:...>`, which would take them for an id.
     path("runs/", runs, name="runs"),
+    path("compare/", compare, name="compare"),
     path("runs/add/", add, name="add-run"),
     path("runs/live/", runs_live, name="runs-live"),
     path("runs/looked/", lists_looked, name="lists-looked"),
@@ -108,6 +111,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("callbacks/<str:token>/", callback, name="callback"),
     path("status/", status, name="status"),
     path("status/live/", status_live, name="status-live"),
     path("api/", include("dashboard.api.urls")),

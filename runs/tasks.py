@@ -6,7 +6,7 @@ import logging
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from runs import breaker, claims, discovery, poller, watchdog
+from runs import breaker, callbacks, claims, discovery, poller, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,11 @@ def discover() -> None:
     claims.mend(dt.datetime.now(dt.UTC))
     if discovery.discover_due():
         discover.apply_async(expires=5)
+
+
+@shared_task(name="runs.register_callbacks")
+def register_callbacks() -> None:
+    callbacks.register_due()
 
 
 @worker_ready.connect

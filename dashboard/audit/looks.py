@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 # Shows nothing of a run, or tells of itself by a signal (signing in and out).
 UNRECORDED = frozenset(
     {
-        *("healthz", "readyz", "metrics", "export-progress", "run-looked", "lists-looked", "keys"),
+        *("healthz", "readyz", "metrics", "callback", "export-progress", "run-looked"),
+        *("lists-looked", "keys"),
         *("admin:jsi18n", "admin:login", "admin:logout"),
     }
 )
@@ -164,6 +165,7 @@ def entries_of(request: HttpRequest, response: HttpResponseBase) -> list[AuditEn
     person, name = (None, "") if is_shared else scene.signed_in(request)
     subject = of_link(request) if is_shared else of_match(match)
     in_admin = match is not None and match.namespace == "admin"
+    seen = [Subject(run) for run in getattr(request, "seen_runs", ())]  # of a page about several
     common: dict[str, Any] = {
         "result": result_of(request, response),
         "person": person,
@@ -174,11 +176,12 @@ def entries_of(request: HttpRequest, response: HttpResponseBase) -> list[AuditEn
     }
     if in_admin and request.method == "POST":
         return [AuditEntry(**common, **acted) for acted in admin_acts(request, match)]
-    act = Act.ADMIN if in_admin else act_of(response, subject)
+    act = Act.ADMIN if in_admin else act_of(response, seen[0] if seen else subject)
     told = (detail_of(match), getattr(response, "audited_as", ""), scene.means(request))
     detail = fit(", ".join(filter(None, told)), "detail")
     return [
-        AuditEntry(act=act, run=fit(subject.run, "run"), link=subject.link, detail=detail, **common)
+        AuditEntry(act=act, run=fit(one.run, "run"), link=one.link, detail=detail, **common)
+        for one in seen or [subject]
     ]
 
 

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -107,7 +108,15 @@ class Client:
         """`GET /agent/v1/agents/{id}`."""
         return self._get(f"/agent/v1/agents/{_segment(agent_id)}")
 
+    def watch(self, run_id: str, callback_url: str) -> Answer:
+        """`POST /agent/v1/run/{id}/watch`: have `callback_url` called when the run ends."""
+        path = f"/agent/v1/run/{_segment(run_id)}/watch"
+        return self._ask("POST", path, json={"callbackUrl": callback_url})
+
     def _get(self, path: str, query: dict[str, str] | None = None) -> Answer:
+        return self._ask("GET", path, params=query)
+
+    def _ask(self, method: str, path: str, **sent: Any) -> Answer:
         if self._refusal:
             raise KeyRefused(self._refusal)
         if not self._has_way_in:
@@ -116,7 +125,7 @@ class Client:
         try:
             with (
                 network.deadline(ends_at),
-                self._http.stream("GET", path, params=query) as response,
+                self._http.stream(method, path, **sent) as response,
             ):
                 if response.is_success:
                     body = b"".join(_bounded(response, self._body_cap, ends_at))
