@@ -31,7 +31,7 @@ ABOUT = """
 What the pages of Runsheet show, for a team's own tools. Money is whole micro-dollars, of which a
 dollar has 1,000,000; times are UTC; null means that Case.dev gave no value.
 
-Lists are windows: an answer with a `next` has more behind it. Errors are problem details
+Lists are windows: an answer with a “next” has more behind it. Errors are problem details
 (RFC 9457). A token may come 300 times a minute; each look and act is in the audit log.
 """
 PROBLEMS = dict.fromkeys((401, 403, 422, 429), schemas.ProblemDetails)
@@ -48,7 +48,13 @@ api = NinjaAPI(
 )
 
 
-@api.get("/me", response={200: schemas.Me, **PROBLEMS}, url_name="me", tags=["Token"])
+@api.get(
+    "/me",
+    response={200: schemas.Me, **PROBLEMS},
+    url_name="me",
+    summary="Who the token acts for",
+    tags=["Token"],
+)
 def me(request: HttpRequest) -> HttpResponse:
     """Who the token acts for, and what it was made for."""
     token: ApiToken = request.auth  # type: ignore[attr-defined]
@@ -62,7 +68,13 @@ def me(request: HttpRequest) -> HttpResponse:
     )
 
 
-@api.get("/runs", response={200: schemas.RunPage, **PROBLEMS}, url_name="runs", tags=["Runs"])
+@api.get(
+    "/runs",
+    response={200: schemas.RunPage, **PROBLEMS},
+    url_name="runs",
+    summary="Runs, by the filters of the list",
+    tags=["Runs"],
+)
 def list_runs(request: HttpRequest, query: Query[schemas.ListQuery]) -> HttpResponse:
     """Runs by the filters and orders of the list page."""
     now = timezone.now()
@@ -91,10 +103,11 @@ def list_runs(request: HttpRequest, query: Query[schemas.ListQuery]) -> HttpResp
     auth=ADD,
     response={201: schemas.WholeRun, 502: schemas.ProblemDetails, **OF_RUN},
     url_name="runs",
+    summary="Add a run",
     tags=["Runs"],
 )
 def add_run(request: HttpRequest, body: schemas.RunToAdd) -> HttpResponse:
-    """Watch a run of your organisation that is not in the list yet. Needs the scope `add`."""
+    """Watch a run of your organisation that is not in the list yet. Needs the scope “add”."""
     try:
         run = discovery.add(body.run)
     except discovery.NotARunId as error:
@@ -113,6 +126,7 @@ def add_run(request: HttpRequest, body: schemas.RunToAdd) -> HttpResponse:
     "/runs/{run_id:run_id}",
     response={200: schemas.WholeRun, **OF_RUN},
     url_name="run",
+    summary="One run",
     tags=["Runs"],
 )
 def get_run(request: HttpRequest, run_id: str) -> HttpResponse:
@@ -124,11 +138,12 @@ def get_run(request: HttpRequest, run_id: str) -> HttpResponse:
     "/runs/{run_id:run_id}/steps",
     response={200: schemas.StepPage, **OF_RUN},
     url_name="steps",
+    summary="The steps of a run",
     tags=["Steps"],
 )
 def list_steps(request: HttpRequest, run_id: str, query: Query[schemas.StepQuery]) -> HttpResponse:
     """The steps in Case.dev's own order, with every text in full. An answer ends early, with a
-    `next`, when it would become larger than 4 MB."""
+    “next”, when it would become larger than 4 MB."""
     run = _run(run_id)
     steps = Step.objects.filter(run=run, changed_version__gt=query.changed_since)
     found, onward = _window(steps, query, shapes.of_step, "content", "tool_input", "tool_output")
@@ -139,6 +154,7 @@ def list_steps(request: HttpRequest, run_id: str, query: Query[schemas.StepQuery
     "/runs/{run_id:run_id}/steps/{int:position}",
     response={200: schemas.OneStep, **OF_RUN},
     url_name="step",
+    summary="One step",
     tags=["Steps"],
 )
 def get_step(request: HttpRequest, run_id: str, position: int) -> HttpResponse:
@@ -153,6 +169,7 @@ def get_step(request: HttpRequest, run_id: str, position: int) -> HttpResponse:
     "/runs/{run_id:run_id}/entries",
     response={200: schemas.EntryPage, **OF_RUN},
     url_name="entries",
+    summary="The usage entries of a run",
     tags=["Costs"],
 )
 def list_entries(
@@ -169,6 +186,7 @@ def list_entries(
     "/runs/{run_id:run_id}/costs",
     response={200: schemas.Costs, **OF_RUN},
     url_name="costs",
+    summary="What a run cost",
     tags=["Costs"],
 )
 def get_costs(request: HttpRequest, run_id: str) -> HttpResponse:
@@ -255,7 +273,7 @@ def _place(after: str) -> tuple[int, int]:
     position, dash, pk = after.partition("-")
     parts = (position, pk)
     if not dash or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-        raise Problem(422, "`after` is none that was given out.", {"after": "not a cursor"})
+        raise Problem(422, "“after” is none that was given out.", {"after": "not a cursor"})
     return min(int(position), 2**31 - 1), int(pk)
 
 

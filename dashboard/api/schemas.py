@@ -74,20 +74,20 @@ OneEntry = create_schema(
 class RunPage(Schema):
     runs: list[ListedRun]  # type: ignore[valid-type]
     matched: int = Field(description="How many runs match in all.")
-    matched_is_exact: bool = Field(description="False: there are more than `matched`.")
-    next: str | None = Field(description="Pass it as `after` to go on; null at the end.")
+    matched_is_exact: bool = Field(description="False: there are more than “matched”.")
+    next: str | None = Field(description="Pass it as “after” to go on; null at the end.")
 
 
 class StepPage(Schema):
     steps: list[OneStep]  # type: ignore[valid-type]
     version: int = Field(description="Of the run; it rises with each change.")
-    next: str | None = Field(description="Pass it as `after` to go on; null at the end.")
+    next: str | None = Field(description="Pass it as “after” to go on; null at the end.")
 
 
 class EntryPage(Schema):
     entries: list[OneEntry]  # type: ignore[valid-type]
     version: int
-    next: str | None = Field(description="Pass it as `after` to go on; null at the end.")
+    next: str | None = Field(description="Pass it as “after” to go on; null at the end.")
 
 
 class Group(Schema):
@@ -144,7 +144,7 @@ class ProblemDetails(Schema):
 
 class ListQuery(Schema):
     q: str = Field("", description="Words of a prompt or summary, or an id.", max_length=200)
-    status: list[str] = Field([], description="One or more; `other` is any unknown one.")
+    status: list[str] = Field([], description="One or more; “other” is any unknown one.")
     agent: str = Field("", description="An agent's id.")
     model: str = Field("", description="A model's name.")
     from_: str = Field("", alias="from", description="A day, or today, 24h, 7d, 30d.")
@@ -152,22 +152,22 @@ class ListQuery(Schema):
     sort: str = Field(
         "newest", description="newest, oldest, started, ended, longest, steps or cost."
     )
-    after: str = Field("", description="`next` of the page before.")
+    after: str = Field("", description="“next” of the page before.")
     limit: int = Field(50, ge=1, le=MOST_RUNS)
 
 
 class StepQuery(Schema):
-    after: str = Field("", description="`next` of the page before.")
+    after: str = Field("", description="“next” of the page before.")
     limit: int = Field(100, ge=1, le=MOST_STEPS)
     changed_since: int = Field(
         0, ge=0, le=2**63 - 1, description="Only steps that came or changed after this version."
     )
     include_vanished: bool = Field(
-        False, description="Also those that Case.dev no longer reports; they have `vanished_at`."
+        False, description="Also those that Case.dev no longer reports; they have “vanished_at”."
     )
 
 
 class EntryQuery(Schema):
-    after: str = Field("", description="`next` of the page before.")
+    after: str = Field("", description="“next” of the page before.")
     limit: int = Field(250, ge=1, le=MOST_ENTRIES)
     include_vanished: bool = Field(False, description="Also those no longer reported.")
