@@ -6,22 +6,23 @@ migrations have come since; those follow once the rows are in.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 
 from dashboard.backups.container import Manifest, Reader, Refused, Table, Writer
 
-# Made by migrations, by a trigger, or of no worth to anybody who has to sign in anew.
+# Made by migrations, following another, or of no worth to anybody who has to sign in anew.
 SKIPPED = {
     *("django_migrations", "dashboard_audit_head", "django_cache"),
     *("django_session", "usersessions_usersession"),
 }
-ORDER = {"dashboard_audit": "number"}  # its triggers take row after row
+AUDIT = "dashboard_audit"
 
 
 @contextmanager
@@ -60,8 +61,6 @@ def write(writer: Writer, found: dict[str, Table]) -> None:
 def _copied(name: str, table: Table) -> Iterator[bytes | memoryview]:
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(name))
-    if name in ORDER:
-        query += sql.SQL(" ORDER BY {}").format(sql.Identifier(ORDER[name]))
     with _raw() as cursor, cursor.copy(sql.SQL("COPY ({}) TO STDOUT").format(query)) as copy:
         yield from copy
 
@@ -90,13 +89,35 @@ def restored(reader: Reader) -> Iterator[None]:
     """The block works on what `reader` holds, in the place of what was there; if it fails,
     nothing has happened."""
     with transaction.atomic():
-        _clear()
-        _make_tables(reader.manifest)
+        if _has_tables_of(reader.manifest):
+            empty()
+        else:
+            drop()
+            _make_tables(reader.manifest)
         _load(reader)
         yield
 
 
-def _clear() -> None:
+def _has_tables_of(manifest: Manifest) -> bool:
+    """Whether the tables in place are the very ones that the backup needs: the usual case, and
+    much the quicker one."""
+    recorder = MigrationRecorder(connection)
+    applied = {(app, name) for app, names in manifest.migrations.items() for name in names}
+    return recorder.has_table() and set(recorder.applied_migrations()) == applied
+
+
+def empty() -> None:
+    """No row in any table, but the tables and what guards them as they are."""
+    with connection.cursor() as cursor, _unguarded():
+        names = set(connection.introspection.table_names(cursor))
+        kept = {"django_migrations", f"{AUDIT}_head"}
+        quoted = ", ".join(map(connection.ops.quote_name, sorted(names - kept)))
+        cursor.execute(f"TRUNCATE {quoted} RESTART IDENTITY CASCADE")
+        cursor.execute(f"UPDATE {AUDIT}_head SET number = 0, at = NULL, digest = %s", [bytes(32)])
+
+
+def drop() -> None:
+    """Not even a table is left."""
     with connection.cursor() as cursor:
         for name in connection.introspection.table_names(cursor):
             cursor.execute(f"DROP TABLE {connection.ops.quote_name(name)} CASCADE")
@@ -142,7 +163,8 @@ def _load(reader: Reader) -> None:
     for name, table in reader.manifest.tables.items():
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
         into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(name), columns)
-        with _raw() as cursor, cursor.copy(into) as copy:
+        guard = _unguarded() if name == AUDIT else nullcontext()
+        with guard, _raw() as cursor, cursor.copy(into) as copy:
             for piece in reader.pieces(f"tables/{name}"):
                 copy.write(piece)
         _count(name, table)
@@ -150,6 +172,23 @@ def _load(reader: Reader) -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # foreign keys, while we can still say no
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     _move_sequences(reader.manifest)
+
+
+@contextmanager
+def _unguarded() -> Iterator[None]:
+    """The triggers of the audit log take rows one by one, and COPY brings them all at once. What
+    has come in is verified, with the triggers back in place, before anything is committed."""
+    tables = (AUDIT, f"{AUDIT}_head")
+    with connection.cursor() as cursor:
+        for name in tables:
+            cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+        yield
+        cursor.execute(
+            f"UPDATE {AUDIT}_head SET number = last.number, at = last.at, digest = last.digest "
+            f"FROM (SELECT * FROM {AUDIT} ORDER BY number DESC LIMIT 1) AS last"
+        )
+        for name in tables:
+            cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
 
 
 def _count(name: str, table: Table) -> None:
