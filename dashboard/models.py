@@ -13,6 +13,7 @@ from django.db.models.functions import Left
 from dashboard.accounts.given import GivenPassword
 from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry, AuditHead
+from dashboard.saved.models import DefaultView, SavedView
 from dashboard.watermarks import ListWatermark, Watermark
 from runs.models import Run
 
@@ -20,9 +21,11 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "AuditHead",
+    "DefaultView",
     "FrozenCopy",
     "GivenPassword",
     "ListWatermark",
+    "SavedView",
     "ShareLink",
     "ShareView",
     "SharingSwitch",

@@ -5,6 +5,7 @@ from dashboard.converters import RunIdConverter
 from dashboard.views import shared
 from dashboard.views.add import add
 from dashboard.views.callbacks import callback
+from dashboard.views.compare import compare
 from dashboard.views.exports import (
     export_progress,
     list_csv,
@@ -13,15 +14,15 @@ from dashboard.views.exports import (
     run_json,
     run_table,
 )
-from dashboard.views.compare import compare
 from dashboard.views.health import healthz, readyz
 from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
-from dashboard.views.metrics import metrics
 from dashboard.views.looked import lists_looked, run_looked
+from dashboard.views.metrics import metrics
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
+from dashboard.views.saved import change_view, keep_view, saved_views
 from dashboard.views.seen import seen
 from dashboard.views.shares import (
     revoke_link,
@@ -45,6 +46,9 @@ urlpatterns = [
     path("runs/live/", runs_live, name="runs-live"),
     path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
+    path("runs/views/", saved_views, name="saved-views"),
+    path("runs/views/new/", keep_view, name="keep-view"),
+    path("runs/views/<int:number>/", change_view, name="change-view"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
     path("runs/<run_id:run_id>/read/", read, name="run-read"),
@@ -89,6 +93,7 @@ urlpatterns = [
         path(f"s/{by}/{tail}", view, name=name)
         for by in ("-/<str:public_id>", "<str:token>")
         for tail, view, name in (
+            ("read/", shared.read, "shared-read"),
             ("cost/", shared.cost, "shared-cost"),
             ("cost/<int:position>/metadata/", shared.metadata, "shared-metadata"),
             ("result/", shared.result, "shared-result"),

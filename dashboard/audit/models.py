@@ -30,6 +30,7 @@ class Act(models.TextChoices):
     ROLE = "role", "changed a role"
     SETTING = "setting", "changed a setting"
     COMMAND = "command", "ran a command on the server"
+    VIEW = "view", "changed a saved view"
     TOKEN_MADE = "token-made", "made an API token"
     TOKEN_REVOKED = "token-revoked", "revoked an API token"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
@@ -12,6 +12,8 @@ from django.views.decorators.http import require_safe
 from dashboard import filters, watermarks
 from dashboard.facets import facets
 from dashboard.rows import for_rows, newest, rows, stream
+from dashboard.saved import flows
+from dashboard.views.run import is_part
 from runs.models import Run
 
 PAGE_LENGTH = 50
@@ -20,7 +22,16 @@ PAGE_LENGTH = 50
 @require_safe
 @never_cache
 def runs(request: HttpRequest) -> HttpResponse:
-    """The whole page; to a filter that changed (htmx), only the results and what was wrong."""
+    """The whole page; to a filter that changed (htmx), only the results and what was wrong.
+
+    Asked for nothing at all it shows the person's default view; `all` asks for everything.
+    """
+    if (
+        not request.GET
+        and not is_part(request)
+        and (default := flows.default_of(request.user.pk or 0))
+    ):
+        return redirect(f"{request.path}?{default.query or 'all'}")
     now, seen = timezone.now(), newest()
     asked = filters.read(request.GET, now)
     found = filters.matching(asked)
@@ -47,8 +58,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-    is_part = request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
-    if not is_part:
+    if not is_part(request):
         context["news"] = watermarks.news(request.user.pk)
         if not context["runs"]:
             context["is_empty"] = not Run.objects.exists()

@@ -1,0 +1,1 @@
+"""Views of the list that somebody keeps: a question with a name, for oneself or for the team."""
