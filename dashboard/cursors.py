@@ -8,16 +8,17 @@ parts are asked one after the other, since an index can serve each but not both 
 import base64
 import datetime as dt
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Value
 
 from runs.models import Run
 
 LONGEST = 400
 BIGGEST = 2**63 - 1
 
-type Key = dt.datetime | dt.timedelta | int | None
+type Key = dt.datetime | int | None
 
 
 class CursorError(ValueError):
@@ -37,8 +38,6 @@ class Cursor(NamedTuple):
         match self.key:
             case dt.datetime():
                 key: str | int | None = self.key.isoformat()
-            case dt.timedelta():
-                key = self.key // dt.timedelta(microseconds=1)
             case _:
                 key = self.key
         packed = json.dumps([self.column, key, self.pk, self.at.isoformat()], separators=(",", ":"))
@@ -54,7 +53,7 @@ class Order(NamedTuple):
     """By `column` (or an annotation) whose values are of `kind`; ties by the row's number."""
 
     column: str
-    kind: type[dt.datetime | dt.timedelta | int]
+    kind: type[dt.datetime | int]
     is_descending: bool = True
     may_be_absent: bool = True
 
@@ -79,22 +78,33 @@ class Order(NamedTuple):
             return _moment(packed)
         if type(packed) is not int or abs(packed) > BIGGEST:
             raise ValueError
-        return dt.timedelta(microseconds=packed) if self.kind is dt.timedelta else packed
+        return packed
 
-    def page(self, runs: QuerySet[Run], after: Cursor | None, length: int, at: dt.datetime) -> Page:
-        """The `length` rows that follow `after`, and the cursor for those that follow them."""
+    def page(
+        self,
+        runs: QuerySet[Run],
+        after: Cursor | None,
+        length: int,
+        at: dt.datetime,
+        bounds: Mapping[str, Key] | None = None,
+    ) -> Page:
+        """The `length` rows that follow `after`, and the cursor for those that follow them.
+
+        `bounds`: lookups of the column that all rows with a value for it are known to fulfil.
+        """
         found: list[Run] = []
         if after is None or after.key is not None:
-            found = list(self._with_key(runs, after)[: length + 1])
+            known = {f"{self.column}__{name}": key for name, key in (bounds or {}).items() if key}
+            found = list(self.with_key(runs.filter(**known), after)[: length + 1])
         if len(found) <= length and self.may_be_absent:
-            found += self._without_key(runs, after)[: length + 1 - len(found)]
+            found += self.without_key(runs, after)[: length + 1 - len(found)]
         shown = found[:length]
         if len(found) <= length:
             return Page(shown, None)
         last = shown[-1]
         return Page(shown, Cursor(self.column, getattr(last, self.column), last.pk, at))
 
-    def _with_key(self, runs: QuerySet[Run], after: Cursor | None) -> QuerySet[Run]:
+    def with_key(self, runs: QuerySet[Run], after: Cursor | None) -> QuerySet[Run]:
         column, beyond = self.column, "lt" if self.is_descending else "gt"
         if self.is_descending:
             runs = runs.order_by(F(column).desc(), F("pk").desc())
@@ -110,11 +120,54 @@ class Order(NamedTuple):
             Q(**{f"{column}__{beyond}": after.key}) | Q(**{f"pk__{beyond}": after.pk}),
         )
 
-    def _without_key(self, runs: QuerySet[Run], after: Cursor | None) -> QuerySet[Run]:
-        runs = runs.filter(**{f"{self.column}__isnull": True}).order_by("-pk")
+    def without_key(self, runs: QuerySet[Run], after: Cursor | None) -> QuerySet[Run]:
+        # By the column too, although all have none: so an index on both is known to be in order.
+        order = F(self.column).desc(), F("pk").desc()
+        runs = runs.filter(**{f"{self.column}__isnull": True}).order_by(*order)
         if after is not None and after.key is None:
             runs = runs.filter(pk__lt=after.pk)
         return runs
+
+
+LASTED = Order("lasted_micros", int)
+
+
+def by_length(
+    runs: QuerySet[Run], order: Order, after: Cursor | None, length: int, at: dt.datetime
+) -> Page:
+    """Runs by how long they took, those that go on by how long they had gone on at `at`.
+
+    Few runs go on at a time: they are sorted in memory, and merged into the ended ones, which an
+    index has in order. Those without a start or an end come last.
+    """
+    is_going = Q(lasted_micros=None, started_at__isnull=False, completed_at=None) & ~Q(
+        status__in=Run.TERMINAL
+    )
+    found: list[tuple[int, int, Run]] = []
+    if after is None or after.key is not None:
+        ended = order.with_key(runs, after)[: length + 1]
+        found = [(run.lasted_micros or 0, run.pk, run) for run in ended]
+        going = runs.filter(is_going).annotate(
+            span=ExpressionWrapper(Value(at) - F("started_at"), output_field=DurationField())
+        )
+        if after is not None:
+            reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
+            going = going.filter(span__lte=reached).filter(Q(span__lt=reached) | Q(pk__lt=after.pk))
+        for run in going.order_by("-span", "-pk")[: length + 1]:
+            span = run.span // dt.timedelta(microseconds=1)  # type: ignore[attr-defined]
+            found.append((span, run.pk, run))
+        found.sort(key=lambda one: one[:2], reverse=True)
+    shown = found[: length + 1]
+    keys: list[int | None] = [key for key, _, _ in shown]
+    rows = [run for _, _, run in shown]
+    if len(rows) <= length:
+        rest = order.without_key(runs.exclude(is_going), after)[: length + 1 - len(rows)]
+        rows += rest
+        keys += [None] * (len(rows) - len(keys))
+    if len(rows) <= length:
+        return Page(rows, None)
+    last = Cursor(order.column, keys[length - 1], rows[length - 1].pk, at)
+    return Page(rows[:length], last)
 
 
 def _moment(text: object) -> dt.datetime:

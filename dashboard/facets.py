@@ -33,6 +33,24 @@ SELECT * FROM (SELECT 'model', value FROM models WHERE value IS NOT NULL LIMIT %
 """
 
 
+STATUSES = """
+WITH RECURSIVE found(value) AS (
+    SELECT min(status) FROM runs_run
+    UNION ALL
+    SELECT (SELECT min(status) FROM runs_run WHERE status > found.value)
+    FROM found WHERE found.value IS NOT NULL
+)
+SELECT value FROM found WHERE value IS NOT NULL LIMIT %(most)s
+"""
+
+
+def statuses() -> list[str]:
+    """All that occur, up to MOST: also those that no reference names."""
+    with connection.cursor() as cursor:
+        cursor.execute(STATUSES, {"most": MOST})
+        return [value for (value,) in cursor.fetchall()]
+
+
 class Choice(NamedTuple):
     value: str
     label: str

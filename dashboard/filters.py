@@ -13,23 +13,14 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db.models import (
-    Case,
-    DateTimeField,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    Q,
-    QuerySet,
-    Value,
-    When,
-)
-from django.db.models.expressions import Combinable
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
 
-from dashboard.cursors import Cursor, CursorError, Order, Page
+from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
+from dashboard.facets import statuses
+from runs import searching
 from runs.models import Run
 
 LONGEST_SEARCH = 200
@@ -49,13 +40,12 @@ class Sort(NamedTuple):
         return {"started_at": "Started", "completed_at": "Ended"}.get(self.time, "Created")
 
 
-ELAPSED = "elapsed_span"  # an annotation, see `page`
 SORTS = {
     "newest": Sort("Newest", Order("listed_at", dt.datetime, may_be_absent=False)),
     "oldest": Sort("Oldest", Order("listed_at", dt.datetime, False, may_be_absent=False)),
     "started": Sort("Last started", Order("started_at", dt.datetime), time="started_at"),
     "ended": Sort("Last ended", Order("completed_at", dt.datetime), time="completed_at"),
-    "longest": Sort("Longest", Order(ELAPSED, dt.timedelta)),
+    "longest": Sort("Longest", LASTED),
     "steps": Sort("Most steps", Order("step_count", int, may_be_absent=False)),
     "cost": Sort("Highest cost", Order("cost_micros", int)),
 }
@@ -193,6 +183,8 @@ def _read_words(query: QueryDict, asked: Asked) -> None:
     if len(q) > LONGEST_SEARCH:
         asked.complaints["q"] = f"Only the first {LONGEST_SEARCH} characters are searched for."
         q = q[:LONGEST_SEARCH].rstrip()
+    elif q and len(searching.fold(q)) < searching.SHORTEST:
+        asked.complaints["q"] = "So few characters are looked for at the beginning of ids alone."
     asked.q = q
     for name in ("agent", "model"):
         value = _last(query, name)
@@ -243,25 +235,11 @@ def _read_cursor(query: QueryDict, asked: Asked) -> None:
 # Asking the database -------------------------------------------------------------------------
 
 
-def elapsed_until(at: dt.datetime) -> Combinable:
-    """`Run.elapsed` as an expression: from start to end, or to `at` while the run is active."""
-    end = Case(
-        When(completed_at__isnull=False, then=F("completed_at")),
-        When(status__in=Run.TERMINAL, then=Value(None)),
-        default=Value(at),
-        output_field=DateTimeField(),
-    )
-    return ExpressionWrapper(end - F("started_at"), output_field=DurationField())
-
-
 def matching(asked: Asked) -> QuerySet[Run]:
     """The runs asked for, in no order."""
-    runs = Run.objects.matching(asked.q) if asked.q else Run.objects.all()
+    runs: QuerySet[Run] = Run.objects.all()
     if asked.statuses:
-        wanted = Q(status__in=[status for status in asked.statuses if status != OTHER])
-        if OTHER in asked.statuses:
-            wanted |= ~Q(status__in=Run.Status.values)
-        runs = runs.filter(wanted)
+        runs = runs.filter(status__in=_statuses(asked.statuses))
     if asked.agent:
         runs = runs.filter(agent_id=asked.agent)
     if asked.model:
@@ -271,7 +249,15 @@ def matching(asked: Asked) -> QuerySet[Run]:
         runs = runs.filter(within(asked.sorting.time, gte=asked.since))
     if asked.until:
         runs = runs.filter(within(asked.sorting.time, lt=asked.until))
-    return runs.order_by()
+    return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
+
+
+def _statuses(asked: list[str]) -> list[str]:
+    """Those that are asked for, as they are stored: unknown ones by the names that occur."""
+    wanted = [status for status in asked if status != OTHER]
+    if OTHER in asked:
+        wanted += [status for status in statuses() if status not in Run.Status.values]
+    return wanted
 
 
 def within(column: str, **bound: dt.datetime) -> Q:
@@ -290,9 +276,12 @@ def within(column: str, **bound: dt.datetime) -> Q:
 def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Page:
     """The rows to show of those `matching`, in the order asked for."""
     at = asked.after.at if asked.after else now
-    if asked.sorting.order.column == ELAPSED:
-        runs = runs.annotate(**{ELAPSED: elapsed_until(at)})
-    return asked.sorting.order.page(runs, asked.after, length, at)
+    order = asked.sorting.order
+    if order.column == LASTED.column:
+        return by_length(runs, order, asked.after, length, at)
+    # Follows from `within`, but only so does an index know where to begin and to end.
+    bounds = {"gte": asked.since, "lt": asked.until} if asked.sorting.time == order.column else {}
+    return order.page(runs, asked.after, length, at, bounds)
 
 
 def how_many(runs: QuerySet[Run]) -> int:

@@ -243,7 +243,8 @@ def _span(matches: Places, asked: Asked, *, is_active: bool) -> Span:
         found = matches.before(asked.before, both)
         return _apart(found[:-WINDOW], found[-WINDOW:], [])
     at = asked.at if asked.at is not None else END if is_active else 0
-    before, behind = matches.before(at, both), matches.after(at - 1, both)
+    before = matches.before(at, both) if at > 1 else []
+    behind = matches.after(at - 1, both) if at < END else []
     begin = len(before) - min(len(before), max(BEFORE, WINDOW - len(behind)))
     until = WINDOW - (len(before) - begin)
     shown = before[begin:] + behind[:until]

@@ -14,7 +14,7 @@ import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Sum
 
-from runs import columns, items, packing, prompts, text
+from runs import columns, items, packing, prompts, searching, text
 from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload

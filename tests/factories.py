@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from runs import outlines
+from runs import outlines, searching
 from runs.models import Agent, Poll, Run, Step, UsageEntry
 
 PROMPTS = (
@@ -45,6 +45,9 @@ def run_fields(status: str = "completed", **fields: Any) -> dict[str, Any]:
     started = created + dt.timedelta(seconds=5) if has_started and created else None
     started = fields.get("started_at", started)
     has_ended = status in Run.TERMINAL and started is not None
+    ended = started + dt.timedelta(seconds=221) if has_ended and started else None
+    ended = fields.get("completed_at", ended)
+    lasted = max(ended - started, dt.timedelta(0)) if started and ended else None
     return {
         "run_id": f"run_{number:06}",
         "agent_id": "agent_review",
@@ -52,7 +55,8 @@ def run_fields(status: str = "completed", **fields: Any) -> dict[str, Any]:
         "prompt": PROMPTS[number % len(PROMPTS)],
         "created_at": created,
         "started_at": started,
-        "completed_at": started + dt.timedelta(seconds=221) if has_ended and started else None,
+        "completed_at": ended,
+        "lasted_micros": None if lasted is None else lasted // dt.timedelta(microseconds=1),
         "usage_model": MODEL if has_started else None,
         "input_tokens": 45_000 if has_started else None,
         "output_tokens": 3_238 if has_started else None,
@@ -79,6 +83,7 @@ def make_run(status: str = "completed", **fields: Any) -> Run:
         if name.startswith("poll_")
     }
     run = Run.objects.create(**run_fields(status, **fields))
+    searching.keep([run])
     make_poll(run, **of_poll)
     return run
 
@@ -94,10 +99,12 @@ def make_poll(run: Run, **fields: Any) -> Poll:
 def make_runs(number: int, **fields: Any) -> list[Run]:
     """Many runs at once, without polls, a minute apart, the newest first in the list."""
     now = fields.pop("now", timezone.now())
-    return Run.objects.bulk_create(
+    runs = Run.objects.bulk_create(
         Run(**run_fields(**({"created_at": now - dt.timedelta(minutes=index)} | fields)))
         for index in range(number)
     )
+    searching.keep(runs)
+    return runs
 
 
 def make_steps(run: Run, number: int = 4, **fields: Any) -> list[Step]:

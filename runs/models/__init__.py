@@ -7,6 +7,7 @@ from runs.models.outline import Outline
 from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
 from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
+from runs.models.words import RunText
 
 __all__ = [
     "Agent",
@@ -20,6 +21,7 @@ __all__ = [
     "Poll",
     "Revision",
     "Run",
+    "RunText",
     "Step",
     "Upstream",
     "UsageEntry",

@@ -25,12 +25,6 @@ class RunQuerySet(models.QuerySet["Run"]):
     def failed(self) -> Self:
         return self.filter(status=Run.Status.FAILED)
 
-    def matching(self, words: str) -> Self:
-        """Runs whose prompt, id or summary holds `words`, in any case."""
-        return self.filter(
-            Q(prompt__icontains=words) | Q(run_id__icontains=words) | Q(summary__icontains=words)
-        )
-
     def for_lists(self) -> Self:
         """Without the columns that may hold megabytes, which no list shows."""
         return self.defer("output", "logs", "guidance", "unreported", "contradictions")
@@ -104,6 +98,9 @@ class Run(models.Model):
     )
     last_step_at = models.DateTimeField(null=True)
     failure_cause = models.TextField(default="")
+    lasted_micros = models.BigIntegerField(
+        null=True, help_text="Microseconds from start to end; null while one is not reported."
+    )
     listed_at = models.DateTimeField(help_text="created_at, or when we first saw the run.")
 
     unreported = models.JSONField(
@@ -128,7 +125,10 @@ class Run(models.Model):
                 Coalesce("usage_model", "model"), models.F("listed_at").desc(), name="list_by_model"
             ),
             models.Index(fields=["-cost_micros", "-id"], name="list_by_cost"),
-            models.Index(fields=["completed_at"], name="overview_by_end"),
+            models.Index(fields=["-started_at", "-id"], name="list_by_start"),
+            models.Index(fields=["-completed_at", "-id"], name="list_by_end"),
+            models.Index(fields=["-lasted_micros", "-id"], name="list_by_length"),
+            models.Index(fields=["-step_count", "-id"], name="list_by_steps"),
             models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),
         )
 
