@@ -26,8 +26,8 @@ def chips(asked: Asked, agent_names: dict[str, str]) -> Iterator[Chip]:
         yield Chip("model", asked.model, asked.query(model=""))
     time = asked.sorting.time_word.lower()
     if asked.period:
-        yield Chip(time, PERIODS[asked.period].words, asked.query(**{"from": ""}))
+        yield Chip(time, PERIODS[asked.period].words, asked.query(**{"from": ""}))  # type: ignore[arg-type]
     elif asked.from_:
-        yield Chip(f"{time} from", asked.from_, asked.query(**{"from": ""}))
+        yield Chip(f"{time} from", asked.from_, asked.query(**{"from": ""}))  # type: ignore[arg-type]
     if asked.to:
         yield Chip(f"{time} to", asked.to, asked.query(to=""))
