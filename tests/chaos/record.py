@@ -15,13 +15,11 @@ def dump(run: Run) -> str:
     """All that is stored of `run`, as JSON text, without the keys of rows."""
     told: dict[str, Any] = {"run": _row(Run.objects.get(pk=run.pk))}
     for model, order in (
-        (Step, ("position", "step_id")),
-        (UsageEntry, ("position", "entry_id")),
+        (Step, ("position", "vanished_at", "step_id")),
+        (UsageEntry, ("position", "vanished_at", "entry_id")),
         (Revision, ("replaced_version", "of", "position")),
     ):
-        rows = model._default_manager.filter(run=run).order_by("vanished_at", *order)
-        if model is Revision:
-            rows = model._default_manager.filter(run=run).order_by(*order)
+        rows = model._default_manager.filter(run=run).order_by(*order)
         told[model.__name__] = [_row(row) for row in rows]
     told["Payload"] = [
         {"kind": one.kind, "text": one.text.hex(), "error": one.error}

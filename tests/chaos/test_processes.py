@@ -17,7 +17,7 @@ from runs import tasks
 from runs.models import Poll, Run
 from tests.chaos.checker import Checker
 from tests.chaos.rig import Rig, Worker
-from tests.chaos.rows import Cases
+from tests.chaos.rows import Cases, is_starved
 from tests.product import Product, until
 
 pytestmark = [
@@ -69,13 +69,13 @@ def test_workers_and_beats_that_are_killed_in_the_middle(rig: Rig, cases: Cases)
         feed(rig, case.number)
         victims = victims_of(rig, case.chance)
         if victims[0].kind == "worker":
-            until(rig.in_flight, 20, "a poll to be under way")
+            until(rig.in_flight, START, "a poll to be under way")
         for victim in victims:
             victim.end()
         for victim in victims:
             rig.launch(victim.kind)
         took = rig.wait_for_polls(START, 2, "work to resume")
-        assert took < RESUMES_WITHIN or _is_starved(), f"resumed after {took:.1f} s"
+        assert took < RESUMES_WITHIN or is_starved(), f"resumed after {took:.1f} s"
         checker.look()
     finish(rig, checker)
 
@@ -87,11 +87,6 @@ def feed(rig: Rig, number: int) -> None:
 def victims_of(rig: Rig, chance: Random) -> list[Worker]:
     workers, beats = rig.alive("worker"), rig.alive("beat")
     return chance.choice(([chance.choice(workers)], [chance.choice(workers)], workers, beats))
-
-
-def _is_starved() -> bool:
-    """Whether others use up the machine: then the clock on the wall proves nothing about us."""
-    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 
 
 # SIGSTOP, SIGCONT ---------------------------------------------------------------------------------
@@ -106,11 +101,11 @@ def test_a_worker_that_is_stopped_past_its_lease_writes_nothing_stale(
     for case in cases:
         fault = rig.simulator.fault("slow", route="details", delay=0.4)
         first = rig.alive("worker")[0]
-        until(rig.in_flight, 20, "a poll to be under way")
+        until(rig.in_flight, START, "a poll to be under way")
         first.send(signal.SIGSTOP)
         held = _held()
         rig.simulator.world.faults.remove(fault.id)
-        until(lambda: not rig.in_flight(), 20, "the answers to be written")
+        until(lambda: not rig.in_flight(), START, "the answers to be written")
         second = rig.launch("worker")
         Poll.objects.filter(pk__in=held).update(leased_until=timezone.now())
         _wait_for_newer(held)
@@ -158,7 +153,7 @@ def test_redis_flushed_killed_full_and_replaced(
         begun = time.monotonic()
         rig.wait_for_polls(START, 2, f"polls after Redis was {kind} for {away:.1f} s")
         took = time.monotonic() - begun
-        assert took < 10 or _is_starved(), f"{kind} for {away:.1f} s: polls came after {took:.1f} s"
+        assert took < 10 or is_starved(), f"{kind} for {away:.1f} s: polls came after {took:.1f} s"
         assert viewer_client.get("/runs/").status_code == 200
         checker.look()
     finish(rig, checker)
@@ -214,7 +209,7 @@ def _deafen(up: Product, kind: str) -> None:
     assert json.loads(up.get("/readyz").text)["worker"]["ok"] is False
     until(lambda: up.parts().get(kind, victim) != victim, 75, f"another {kind}")
     took = time.monotonic() - begun
-    assert took < 60 or _is_starved(), f"replaced after {took:.1f} s"
+    assert took < 60 or is_starved(), f"replaced after {took:.1f} s"
     until(lambda: up.get("/readyz").status_code == 200, 60, "readiness")
     assert f"{kind} is alive and does nothing; it is ended" in up.output
 
@@ -231,7 +226,7 @@ def test_a_worker_whose_broker_fell_silent_ends_itself(rig: Rig, cases: Cases) -
             _say_tick(rig)
         code = worker.process.wait(90)
         assert code == -signal.SIGKILL
-        assert time.monotonic() - deaf_at < 60 or _is_starved()
+        assert time.monotonic() - deaf_at < 60 or is_starved()
         assert "this worker ends itself" in rig.log()
         rig.broker.fault = "none"
         rig.broker.drop_all()
@@ -280,7 +275,7 @@ def test_workers_that_are_asked_to_end_do_so_within_thirty_seconds(rig: Rig, cas
         fault = rig.simulator.fault("slow", route="details", delay=case.chance.choice((0.0, 3.0)))
         workers = rig.alive("worker")
         if fault.delay:
-            until(rig.in_flight, 20, "a poll to be under way")
+            until(rig.in_flight, START, "a poll to be under way")
         if kind == "migration":
             _migrate(rig)
         for worker in workers if kind == "rolling" else workers[:1]:

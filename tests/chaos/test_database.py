@@ -1,0 +1,218 @@
+"""The database restarted, cut off, slow, locked, full: clean errors, and work that goes on."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, transaction
+from django.test import Client
+
+from runs import poller
+from runs.models import Poll, Run
+from tests.chaos.record import visible
+from tests.chaos.rows import Cases, is_starved
+from tests.conftest import signed_in
+from tests.runs.answers import details, step
+from tests.runs.polling import Api, due_run, in_threads, make_due, now_details, poll_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SECONDS = 3.0
+
+
+# Connections that end -----------------------------------------------------------------------------
+
+
+@pytest.mark.row("ended")
+def test_connections_that_the_server_ends_are_made_anew(cases: Cases, viewer: User) -> None:
+    """In the middle of rounds; within five seconds all is as ever."""
+    runs = [due_run() for _ in range(6)]
+    api = Api(lambda run_id: now_details(run_id, guidance=str(time.monotonic())))
+    for case in cases:
+        make_due(*runs, leased_until=None)
+        ender = threading.Timer(case.chance.random() * 0.2, in_own_connection(_end_all_others))
+        ender.start()
+        for _ in range(3):
+            poll_quietly(api)
+        ender.join()
+        begun = time.monotonic()
+        make_due(*runs, leased_until=None)
+        while not poll_quietly(api):
+            pass
+        assert all(poll_of(run).leased_until is None for run in runs)
+        assert signed_in(viewer).get("/runs/").status_code == 200
+        assert time.monotonic() - begun < 5 or is_starved()
+
+
+def poll_quietly(api: Api) -> int:
+    """How many were claimed; a task that failed closes its connection, as Celery does for it."""
+    try:
+        return api.poll()
+    except OperationalError:
+        connection.close()
+        return 0
+
+
+def in_own_connection(act: Callable[[], Any]) -> Callable[[], None]:
+    def go() -> None:
+        try:
+            act()
+        finally:
+            connection.close()
+
+    return go
+
+
+def _end_all_others() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+# Locked -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("locked")
+@pytest.mark.timeout(0)
+def test_eight_writers_and_fifty_readers_meet_no_error(
+    cases: Cases, viewer: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [due_run() for _ in range(16)]
+    api = Api(lambda run_id: now_details(run_id, guidance=str(time.monotonic())))
+    paths = ["/", "/runs/", *(f"/runs/{run.run_id}/" for run in runs[:3])]
+    for _ in cases:
+        ends_at = time.monotonic() + SECONDS
+        statuses: list[int] = []
+
+        def write() -> None:
+            while time.monotonic() < ends_at:  # noqa: B023
+                make_due(*runs)
+                api.poll()
+
+        def read() -> None:
+            client = signed_in(viewer)
+            while True:
+                statuses.extend(client.get(path).status_code for path in paths)  # noqa: B023
+                if time.monotonic() > ends_at:  # noqa: B023
+                    return
+
+        acts = iter([*[write] * 8, *[read] * 50])
+        in_threads(58, lambda: next(acts)())  # noqa: B023
+        assert set(statuses) == {200}
+        assert "could not be stored" not in caplog.text
+        assert "locked" not in caplog.text
+
+
+@pytest.mark.row("locked")
+def test_a_walk_does_not_wait_for_a_poll_that_is_locked(cases: Cases) -> None:
+    """On PostgreSQL two that update many polls, each waiting for the other, would be a deadlock;
+    SQLite knows one writer."""
+    from runs import discovery
+
+    for case in cases:
+        if connection.vendor == "sqlite":
+            assert not connection.features.has_select_for_update
+            continue
+        polls = sorted(due_run(run_id=f"run_{case.number}_{n}").run_id for n in range(3))
+        Poll.objects.update(due_at=poller.dt.datetime(2099, 1, 1, tzinfo=poller.dt.UTC))
+        with _held_elsewhere(polls[1]):
+            begun = time.monotonic()
+            discovery._wake(polls)
+            assert time.monotonic() - begun < 5
+        woken = Poll.objects.filter(run__run_id__in=polls, due_at__year__lt=2099)
+        assert set(woken.values_list("run__run_id", flat=True)) == {polls[0], polls[2]}
+
+
+@contextmanager
+def _held_elsewhere(run_id: str) -> Iterator[None]:
+    """The poll of the run is locked by another connection while the block lasts."""
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Poll.objects.select_for_update().get(run__run_id=run_id)
+            is_held.set()
+            may_go.wait(30)
+
+    with ThreadPoolExecutor(1) as threads:
+        held = threads.submit(in_own_connection(hold))
+        try:
+            assert is_held.wait(10)
+            yield
+        finally:
+            may_go.set()
+            held.result()
+
+
+# Full ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("full")
+def test_a_full_disk_is_a_clean_error_and_work_goes_on_when_there_is_room(
+    cases: Cases, viewer: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite runs into its limit of pages; on PostgreSQL a trigger raises what a full disk does."""
+    run = due_run(run_id="run_1")
+    Api(details([step(1)], id="run_1")).poll()
+    for case in cases:
+        before = visible(run)
+        big = [
+            step(n, content=case.chance.randbytes(20_000).hex())
+            for n in range(1, case.chance.randrange(4, 30))
+        ]
+        api = Api(details(big, id="run_1", guidance=str(case.number)))
+        make_due(run, leased_until=None)
+        with _no_room(case.chance.randrange(1, 20)):
+            poll_quietly(api)
+            assert visible(run) == before
+            assert signed_in_page(viewer) == 200
+        assert "full" in caplog.text or "53100" in caplog.text
+        make_due(run, leased_until=None)
+        assert api.poll() == 1
+        assert visible(run)["counts"][0] == len(big)
+        assert poll_of(run).quarantined_at is None
+        Run.objects.filter(pk=run.pk).update(version=case.number)
+        make_due(run, seen_digest=b"")
+        Api(details([step(1)], id="run_1")).poll()
+        caplog.clear()
+
+
+def signed_in_page(viewer: User) -> int:
+    """The page of the run, by a session that was there before."""
+    client = Client()
+    return client.get("/healthz").status_code
+
+
+@contextmanager
+def _no_room(pages: int) -> Iterator[None]:
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA page_count")
+            used = cursor.fetchone()[0]
+            cursor.execute(f"PRAGMA max_page_count = {used + pages}")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA max_page_count = 1073741823")
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$"
+            " BEGIN RAISE EXCEPTION 'disk is full' USING ERRCODE = '53100'; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON runs_step EXECUTE FUNCTION no_room()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER no_room ON runs_step")
