@@ -10,11 +10,11 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models.functions import Left
 
+from dashboard.passages import Matched
 from runs.models import Run, Step, UsageEntry
 
 INPUT_READ = 2_000
@@ -27,19 +27,6 @@ _WORD = re.compile(r"[^\W_]+(?:_[A-Za-z0-9]+)*", re.ASCII)
 _VERSION = re.compile(r"v\d+\Z")
 _STEP_KEYS = r'"(?:stepId|step_id|toolCallId|tool_call_id|callId)"\s*:\s*"([^"\\]{1,200})"'
 _NAMED = re.compile(_STEP_KEYS)
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """Entries that are a call's, and what they cost together in micro-dollars."""
-
-    micros: int
-    entries: tuple[int, ...]  # positions
-    by: str  # "id" or "time"
-
-    @property
-    def first(self) -> int:
-        return self.entries[0]
 
 
 class Call(NamedTuple):

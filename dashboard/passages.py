@@ -8,12 +8,85 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
+from urllib.parse import urlencode
 
-from dashboard.matching import Matched
+from django.http import QueryDict
+
+from dashboard.rendering import words
+from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Act, Caption, caption
-from dashboard.rendering.words import Words
+from dashboard.rendering.words import Budget, Words
 
+WINDOW, PRINTED = 150, 1_000  # steps of a page, and of a page to be printed
+MOST_WORDS = 400_000  # characters of a page's words; what is beyond is shown by its beginning
+BEGINNING = 1_000
+UNITS = 12_000  # of a page's Markdown, see `words.Budget`
+TAIL = 30  # the newest steps of an active run, whose neighbours may still come, are not folded
 ALIKE = 3  # so many similar calls one after the other are folded into one line
+
+
+class Asked(NamedTuple):
+    """What an address asks of the reading view. `at`: a position on the page that is wanted."""
+
+    at: int | None = None
+    is_print: bool = False
+    folded: int | None = None
+
+    @classmethod
+    def from_query(cls, query: QueryDict) -> "Asked":
+        return cls(
+            _position(query.get("at")), query.get("print") == "1", _position(query.get("folded"))
+        )
+
+    @property
+    def query(self) -> str:
+        """Of an address that asks the same of a stream."""
+        told = {"at": self.at, "folded": self.folded}
+        return urlencode({name: value for name, value in told.items() if value is not None})
+
+    @property
+    def window(self) -> int:
+        return PRINTED if self.is_print else WINDOW
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Entries that are a call's, and what they cost together in micro-dollars."""
+
+    micros: int
+    entries: tuple[int, ...]  # positions
+    by: str  # "id" or "time"
+
+    @property
+    def first(self) -> int:
+        return self.entries[0]
+
+
+class Pages(NamedTuple):
+    """Which steps stand on this page; `earlier` and `later` are positions on its neighbours."""
+
+    first: int
+    last: int
+    end: int  # the last step of the run
+    earlier: int | None
+    later: int | None
+
+    @classmethod
+    def around(cls, at: int | None, end: int, window: int, is_active: bool) -> "Pages":
+        """The page that holds position `at`; without one the first, of an active run the last."""
+        if at is None:
+            at = end if is_active else 1
+        number = (max(min(at, end), 1) - 1) // window
+        first = number * window + 1
+        last = first + window - 1
+        return cls(
+            first,
+            min(last, end),
+            end,
+            max(first - window, 1) if number else None,
+            last + 1 if last < end else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +196,14 @@ def _fold(passages: Sequence[Passage]) -> Fold:
 def days(blocks: Iterable[Block]) -> set[dt.date]:
     """The days on which anything happened; more than one and times need their day beside them."""
     return {day for day, _ in groupby(block.at.date() for block in blocks if block.at)}
+
+
+def spoken(text: str, kind: str, budget: Budget) -> Words:
+    """The model's own notes are shown as they are; what it said to people, as prose."""
+    return words.said(text, budget) if kind == "output" else Words(visible(text), False)
+
+
+def _position(value: str | None) -> int | None:
+    if value and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return None

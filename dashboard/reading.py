@@ -11,71 +11,29 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.db.models.functions import Left
-from django.http import QueryDict
 
 from dashboard import matching, run_page
 from dashboard import outline as outlines
 from dashboard.audience import Audience
-from dashboard.passages import Passage, days, folded
-from dashboard.rendering import words
-from dashboard.rendering.text import visible
-from dashboard.rendering.words import Budget, Words
+from dashboard.passages import (
+    BEGINNING,
+    MOST_WORDS,
+    TAIL,
+    UNITS,
+    Asked,
+    Pages,
+    Passage,
+    days,
+    folded,
+    spoken,
+)
+from dashboard.rendering.words import LONGEST, Budget, Words
 from dashboard.step_lines import Line, lines
 from runs.models import Run, Step
 
-WINDOW, PRINTED = 150, 1_000  # steps of a page, and of a page to be printed
-LONGEST = words.LONGEST  # characters of one step's words
-MOST_WORDS = 400_000  # characters of a page's words; what is beyond is shown by its beginning
-BEGINNING = 1_000
-UNITS = 12_000  # of a page's Markdown, see `words.Budget`
-TAIL = 30  # the newest steps of an active run, whose neighbours may still come, are not folded
 MADE_LOOKED_FOR = 20  # objects whose maker is looked for
 MADE_AMONG = 2_000  # the last steps, among which it is looked for
 MADE_READ = 2_000  # characters of each
-
-
-class Asked(NamedTuple):
-    """What an address asks of the reading view. `at`: a position on the page that is wanted."""
-
-    at: int | None = None
-    is_print: bool = False
-    folded: int | None = None
-
-    @classmethod
-    def from_query(cls, query: QueryDict) -> "Asked":
-        return cls(
-            _position(query.get("at")), query.get("print") == "1", _position(query.get("folded"))
-        )
-
-    @property
-    def window(self) -> int:
-        return PRINTED if self.is_print else WINDOW
-
-
-class Pages(NamedTuple):
-    """Which steps stand on this page; `earlier` and `later` are positions on its neighbours."""
-
-    first: int
-    last: int
-    end: int  # the last step of the run
-    earlier: int | None
-    later: int | None
-
-    @classmethod
-    def around(cls, at: int | None, end: int, window: int, is_active: bool) -> "Pages":
-        """The page that holds position `at`; without one the first, of an active run the last."""
-        if at is None:
-            at = end if is_active else 1
-        number = (max(min(at, end), 1) - 1) // window
-        first = number * window + 1
-        last = first + window - 1
-        return cls(
-            first,
-            min(last, end),
-            end,
-            max(first - window, 1) if number else None,
-            last + 1 if last < end else None,
-        )
 
 
 def page(run: Run, audience: Audience, now: dt.datetime, asked: Asked) -> dict[str, Any]:
@@ -164,11 +122,6 @@ def _words(shown: Sequence[Line]) -> dict[int, tuple[Words, bool]]:
     return found
 
 
-def spoken(text: str, kind: str, budget: Budget) -> Words:
-    """The model's own notes are shown as they are; what it said to people, as prose."""
-    return words.said(text, budget) if kind == "output" else Words(visible(text), False)
-
-
 def _report(run: Run, shown: Sequence[Passage]) -> Passage | None:
     """The step that said, word for word, what came of the run: a document says it once."""
     last = next((one for one in reversed(shown) if one.kind == "output"), None)
@@ -218,9 +171,3 @@ def made(run: Run, names: Sequence[str]) -> list[Made]:
 def maker_page(pages: Mapping[str, Any], position: int) -> bool:
     """Whether a step stands on this very page."""
     return bool(pages["pages"].first <= position <= pages["pages"].last)
-
-
-def _position(value: str | None) -> int | None:
-    if value and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    return None

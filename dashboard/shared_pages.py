@@ -17,11 +17,12 @@ ENTRIES = 250
 
 # Tab, path behind the base, the parts of which one must be shown.
 TABS: tuple[tuple[str, str, frozenset[Part]], ...] = (
+    ("read", "read/", frozenset({Part.TIMELINE})),
     ("cost", "cost/", frozenset({Part.COST})),
     ("result", "result/", frozenset({Part.OUTPUT, Part.IDS})),
     ("logs", "logs/", frozenset({Part.LOGS})),
 )
-LABELS = {"cost": "Cost", "result": "Result", "logs": "Logs"}
+LABELS = {"read": "Reading view", "cost": "Cost", "result": "Result", "logs": "Logs"}
 
 
 def has_tab(source: Source, tab: str) -> bool:

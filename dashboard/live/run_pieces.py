@@ -20,6 +20,7 @@ from django.utils import timezone
 from dashboard import cost_page, reading, run_page, timeline
 from dashboard import outline as outlines
 from dashboard.audience import Audience
+from dashboard.passages import Asked
 from dashboard.step_lines import lines
 from runs.models import Run
 
@@ -137,7 +138,7 @@ def _heavy(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     yield Part("strip", _piece("runs/_strip.html", strip))
     match page.tab:
         case "read":
-            asked = reading.Asked(at=page.at, folded=page.folded)
+            asked = Asked(at=page.at, folded=page.folded)
             document = reading.page(run, audience, now, asked)
             document |= run_page.title(run, audience, now)
             yield Part("reading", _piece("runs/_reading.html", document))

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
-from dashboard import shared_pages, sharing
+from dashboard import shared_pages, shared_reading, sharing
 from dashboard.disclosure import rules
 from dashboard.disclosure.sources import FromRecord
 from dashboard.door import Door
@@ -22,11 +22,13 @@ from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, Parts, differin
 from dashboard.live.streams import Stream
 from dashboard.live.viewers import Viewer
 from dashboard.models import ShareLink
+from dashboard.passages import Asked
 from runs import poller
 from runs.models import Run
 
-HEAVY = {"output": "result", "logs": "logs"}  # columns of megabytes, and the tabs that show them
-TABS = ("timeline", "cost", "result", "logs")
+# Columns of megabytes, and the tabs that show them.
+HEAVY = {"output": ("result", "read"), "logs": ("logs",)}
+TABS = ("timeline", "read", "cost", "result", "logs")
 LARGEST = 2**63 - 1
 
 VERSION_HEADER, STATE_HEADER = "Runsheet-Version", "Runsheet-State"
@@ -46,6 +48,8 @@ async def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpRespo
             "since must be a whole number and tab a tab.", content_type="text/plain; charset=utf-8"
         )
     since = int(given) if int(given) <= link.run.version else 0
+    if tab == "read":  # which page of the document, as its own address would ask for it
+        tab = f"read {Asked.from_query(request.GET).query}"
     await sync_to_async(poller.attend)(link.run)
     if sse.CONTENT_TYPE not in request.headers.get("Accept", ""):
         return await sync_to_async(_once)(link, since, tab, door)
@@ -116,26 +120,31 @@ def _pieces(
     link_pk: int, base: str, tab: str, since: int, have: Parts
 ) -> tuple[int, str, Parts, CatchUp | None] | None:
     """What a page at version `since` lacks; None if the link does not open any more."""
-    unread = [column for column, of_tab in HEAVY.items() if of_tab != tab]
+    tab, _, place = tab.partition(" ")
+    unread = [column for column, of_tabs in HEAVY.items() if tab not in of_tabs]
     link = sharing.by_key(link_pk, unread)
     if link is None:
         return None
     source = FromRecord(link.run, rules.terms(link.shows, link.rules))
     door = Door(link_pk, base, None)
-    html, parts = differing(_parts(source, door, tab), have)
+    html, parts = differing(_parts(source, door, tab, place), have)
     if tab != "timeline":
         return link.run.version, html, parts, None
     steps, catch_up = _steps(source, door, since)
     return link.run.version, html + steps, parts, catch_up
 
 
-def _parts(source: FromRecord, door: Door, tab: str) -> Iterator[Part]:
+def _parts(source: FromRecord, door: Door, tab: str, place: str) -> Iterator[Part]:
     frame = shared_pages.frame(source, door, tab) | {"oob": True}
     yield Part("head", _piece("head", frame))
     yield Part("tabs", _piece("tabs", frame))
     match tab:
         case "timeline":
             yield Part("summary", _piece("summary", frame))
+        case "read":
+            asked = Asked.from_query(QueryDict(place))
+            document = frame | shared_reading.page(source, door, asked)
+            yield Part("reading", render_to_string("shared/_reading.html", document))
         case "cost":
             yield Part("cost", _piece("cost", frame | shared_pages.cost(source)))
         case "result":

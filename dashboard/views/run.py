@@ -57,7 +57,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from dashboard import cost_page as costs
-from dashboard import downloads, reading, run_page, watermarks
+from dashboard import downloads, passages, reading, run_page, watermarks
 from dashboard import timeline as timelines
 from dashboard.audience import STAFF, Audience
 from dashboard.disclosure import lines
@@ -140,7 +140,7 @@ def result_page(request: HttpRequest, run: Run, audience: Audience) -> HttpRespo
 def reading_page(request: HttpRequest, run: Run, audience: Audience) -> HttpResponse:
     """Query: `at`, a position on the wanted page; `print=1` for longer pages, unfolded."""
     now = timezone.now()
-    asked = reading.Asked.from_query(request.GET)
+    asked = passages.Asked.from_query(request.GET)
     context = reading.page(run, audience, now, asked)
     return _tab(request, run, audience, "read", context)
 

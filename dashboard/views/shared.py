@@ -21,12 +21,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from dashboard import door as doors
-from dashboard import downloads, guesses, shared_pages, sharing, visitors
+from dashboard import downloads, guesses, shared_pages, shared_reading, sharing, visitors
 from dashboard.disclosure import lines, sources
 from dashboard.disclosure.sources import Source
 from dashboard.door import Door
 from dashboard.live import shared_stream
 from dashboard.models import ShareLink
+from dashboard.passages import Asked
 from dashboard.visitors import Visitor
 
 type Page = Callable[..., HttpResponse]
@@ -251,6 +252,14 @@ def timeline_page(request: HttpRequest, source: Source, door: Door) -> HttpRespo
     return _varied(_page(request, context))
 
 
+def read_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
+    """Query: `at`, a position on the wanted page; `print=1` for longer pages, unfolded."""
+    if not shared_pages.has_tab(source, "read"):
+        raise Http404
+    asked = Asked.from_query(request.GET)
+    return _tab(request, source, door, "read", shared_reading.page(source, door, asked))
+
+
 def cost_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
     after = _number(request.GET.get("after")) or 0
     return _tab(request, source, door, "cost", shared_pages.cost(source, after))
@@ -354,6 +363,7 @@ def _file(text: str | None, name: str, kind: str = downloads.TEXT) -> HttpRespon
 
 HEAVY = ("output", "logs")
 timeline = opened("timeline", timeline_page, HEAVY)
+read = opened("read", read_page, ("logs",))
 cost = opened("cost", cost_page, HEAVY)
 result = opened("result", result_page, ("logs",))
 link = opened("link out", link_page, ("logs",))

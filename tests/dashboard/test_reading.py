@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.reading import Pages
+from dashboard.passages import Pages
 from runs import outlines
 from runs.models import Run, Step
 from tests.factories import make_run, make_steps
