@@ -34,7 +34,10 @@ def clues(run: Run) -> list[Clue]:
     if run.status != Run.Status.FAILED:
         return []
     found = [_issues(run), _logs(run), _runtime(run), _calls(run), _steps(run), _last_words(run)]
-    return [clue for kind in found for clue in kind]
+    unlike: dict[tuple[str, str], Clue] = {}  # what was said thrice is told once, where it was last
+    for clue in (clue for kind in found for clue in kind):
+        unlike.setdefault((clue.fact, clue.said), clue)
+    return [*unlike.values()]
 
 
 def _issues(run: Run) -> Iterator[Clue]:
