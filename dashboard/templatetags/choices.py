@@ -53,7 +53,7 @@ def timed(sentence: str, now: dt.datetime | None = None) -> SafeString:
 
 
 def _iso(day: str | None, clock: str, now: dt.datetime) -> str:
-    """The moment of that day (today's, if None is named) as ISO 8601; "" if there is no such day."""
+    """The moment of that day (today's, for None) as ISO 8601; "" if there is no such day."""
     try:
         date = dt.datetime.strptime(f"{day} {now.year}", "%d %b %Y").date() if day else now.date()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The keys that the pages listen to, as a page: the sheet that "?" opens, for whoever has no script."""
+"""The keys that the pages listen to, as a page: what "?" opens, for whoever has no script."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
