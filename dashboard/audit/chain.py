@@ -13,10 +13,10 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from dashboard.audit.models import AuditEntry, AuditHead
@@ -29,11 +29,19 @@ COLUMNS = (
     "address",
 )
 HEAD = "SELECT number, at, digest FROM dashboard_audit_head"
-HEAD_LOCKED = {"sqlite": HEAD, "postgresql": f"{HEAD} FOR UPDATE"}
-INSERT = (
-    f"INSERT INTO dashboard_audit ({', '.join(COLUMNS)}, digest) "
-    f"VALUES ({', '.join(['%s'] * (len(COLUMNS) + 1))})"
+INSERT = f"INSERT INTO dashboard_audit ({', '.join(COLUMNS)}, digest)"
+VALUES = f"{INSERT} VALUES ({', '.join(['%s'] * (len(COLUMNS) + 1))})"
+# On PostgreSQL in one statement, which makes the digest too: whoever appends waits for all who
+# append before, and each way to the database and back would be waited for as well.
+AT_ONCE = f"""
+WITH head AS ({HEAD} FOR UPDATE), added AS (
+    {INSERT}
+    SELECT number + 1, %s::timestamptz, %s, %s, %s::bigint, %s::bigint, %s, %s, %s, %s, %s,
+        sha256(digest || convert_to('[' || (number + 1) || %s, 'UTF8'))
+    FROM head RETURNING number, digest
 )
+SELECT added.number, added.digest, head.number, head.at, head.digest FROM added, head
+"""
 TRIGGERS = {
     *("audit_head_sole", "audit_head_kept", "audit_head_follows"),
     *("audit_next", "audit_added", "audit_unchanged", "audit_kept"),
@@ -56,21 +64,45 @@ def time_text(at: dt.datetime) -> str:
 def append(entry: AuditEntry) -> None:
     """Write `entry` behind the last row; its number, time and digest are set here.
 
-    One short transaction, or part of the caller's, which it takes along if it fails. Two
-    statements without the ORM, since all who write wait for each other here. Raises
-    django.db.DatabaseError.
+    One short transaction, or part of the caller's, which it takes along if it fails. Without the
+    ORM, since all who write wait for each other here. Raises django.db.DatabaseError.
     """
+    entry.at = timezone.now()
+    rest = [time_text(entry.at), *(getattr(entry, column) for column in COLUMNS[2:])]
+    last = _at_once(entry, rest) if connection.vendor == "postgresql" else _in_steps(entry, rest)
+    if last.at is not None and rest[0][:10] != str(last.at)[:10]:
+        hexadecimal = bytes(last.digest).hex()
+        logger.info("audit log of %s ends with %d:%s", str(last.at)[:10], last.number, hexadecimal)
+
+
+class Last(NamedTuple):
+    """The row before the one that was appended."""
+
+    number: int
+    at: dt.datetime | str | None
+    digest: bytes
+
+
+def _at_once(entry: AuditEntry, rest: list[Any]) -> Last:
+    """`rest`: the columns of the row behind its number."""
+    tail = "," + msgspec.json.encode(rest).decode()[1:]
+    with connection.cursor() as cursor:
+        cursor.execute(AT_ONCE, [entry.at, *rest[1:], tail])
+        written = cursor.fetchone()
+    if written is None:
+        raise DatabaseError("the audit log has no head")
+    entry.number, entry.digest, *last = written
+    return Last(*last)
+
+
+def _in_steps(entry: AuditEntry, rest: list[Any]) -> Last:
     with _in_turn(), transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        cursor.execute(HEAD_LOCKED[connection.vendor])
-        number, last_at, before = cursor.fetchone() or (0, None, START)
-        entry.number, entry.at = number + 1, timezone.now()
-        content = [getattr(entry, column) for column in COLUMNS]
-        content[1] = time_text(entry.at)
-        entry.digest = digest(bytes(before), content)
-        cursor.execute(INSERT, [*content, entry.digest])
-    day, last_day = content[1][:10], str(last_at)[:10]
-    if last_at is not None and day != last_day:
-        logger.info("audit log of %s ends with %d:%s", last_day, number, bytes(before).hex())
+        cursor.execute(HEAD)
+        last = Last(*(cursor.fetchone() or (0, None, START)))
+        entry.number = last.number + 1
+        entry.digest = digest(bytes(last.digest), [entry.number, *rest])
+        cursor.execute(VALUES, [entry.number, *rest, entry.digest])
+    return last
 
 
 def _in_turn() -> AbstractContextManager[Any]:

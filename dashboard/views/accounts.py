@@ -7,6 +7,7 @@ an error, or worse, say that a letter is on its way.
 
 from typing import Any
 
+from allauth.account.decorators import reauthentication_required
 from allauth.account.views import LoginView, PasswordChangeView
 from allauth.mfa.base.views import IndexView
 from allauth.mfa.models import Authenticator
@@ -143,7 +144,8 @@ class ChangePassword(PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         if form.cleaned_data["password1"] == form.cleaned_data["oldpassword"]:
             form.add_error("password1", "This is the password that you have now.")
-            return self.form_invalid(form)
+            refused: HttpResponse = self.form_invalid(form)
+            return refused
         answer: HttpResponse = super().form_valid(form)
         self.request.session.pop(given.MUST_CHANGE, None)
         own_sessions.end_all_of(self.request.user, but=self.request.session.session_key)
@@ -240,6 +242,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@reauthentication_required
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
     session = get_object_or_404(UserSession, pk=pk, user=request.user)
     if session.is_current():
@@ -250,6 +253,7 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
+@reauthentication_required
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     own_sessions.end_all_of(request.user, but=request.session.session_key)
     messages.success(request, "All other sessions are ended.")

@@ -30,6 +30,12 @@ def log_in(name: str, password: str | None = None, **headers: str) -> Client:
     return client
 
 
+def proven(client: Client, name: str) -> Client:
+    """The same browser after its account's password was asked again."""
+    client.post("/accounts/reauthenticate/", {"password": f"{name} of the tests"})
+    return client
+
+
 def is_in(client: Client) -> bool:
     return client.get("/runs/").status_code == 200
 
@@ -283,23 +289,34 @@ def test_what_a_browser_calls_itself_stays_text(viewer: User) -> None:
 def test_one_session_is_ended_and_the_others_live_on(viewer: User) -> None:
     mine, lost, third = (log_in("violet") for _ in range(3))
     row = UserSession.objects.get(session_key=lost.session.session_key)
-    assert mine.post(f"{SESSIONS}{row.pk}/end/")["Location"] == SESSIONS
+    assert proven(mine, "violet").post(f"{SESSIONS}{row.pk}/end/")["Location"] == SESSIONS
     assert [is_in(client) for client in (mine, lost, third)] == [True, False, True]
 
 
 def test_all_others_are_ended_at_once(viewer: User, member: User) -> None:
     mine, *others = (log_in("violet") for _ in range(3))
     stranger = log_in("mira")
-    mine.post(f"{SESSIONS}others/end/")
+    proven(mine, "violet").post(f"{SESSIONS}others/end/")
     assert is_in(mine)
     assert not any(is_in(client) for client in others)
     assert is_in(stranger)
 
 
+def test_ending_a_session_asks_first_who_one_is(viewer: User) -> None:
+    other = log_in("violet")
+    row = UserSession.objects.get(user=viewer)
+    mine = signed_in(viewer)  # without a proof of who it is
+    for path in (f"{SESSIONS}{row.pk}/end/", f"{SESSIONS}others/end/"):
+        assert mine.post(path)["Location"].startswith("/accounts/reauthenticate/")
+    assert is_in(other)
+    proven(mine, "violet").post(f"{SESSIONS}{row.pk}/end/")
+    assert not is_in(other)
+
+
 def test_nobody_ends_or_sees_a_session_of_somebody_else(viewer: User, member: User) -> None:
     victim = log_in("mira", user_agent="Lynx of Mira")
     row = UserSession.objects.get(user=member)
-    client = log_in("violet")
+    client = proven(log_in("violet"), "violet")
     assert client.post(f"{SESSIONS}{row.pk}/end/").status_code == 404
     assert is_in(victim)
     assert "Lynx" not in client.get(SESSIONS).text
