@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
 from dashboard.facets import statuses
+from dashboard.notes.models import RunLabel
 from runs import searching
 from runs.models import Run
 
@@ -86,6 +87,7 @@ class Asked:
     q: str = ""
     statuses: list[str] = field(default_factory=list)
     agent: str = ""
+    label: str = ""  # what people of the house put on runs
     model: str = ""
     from_: str = ""
     to: str = ""
@@ -101,7 +103,8 @@ class Asked:
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.q or self.statuses or self.agent or self.model or self.from_ or self.to)
+        chosen = (self.q, self.statuses, self.agent, self.label, self.model, self.from_, self.to)
+        return any(chosen)
 
     @property
     def has_more_filters(self) -> bool:
@@ -124,6 +127,7 @@ class Asked:
             "q": self.q,
             "status": self.statuses,
             "agent": self.agent,
+            "label": self.label,
             "model": self.model,
             "from": self.from_,
             "to": self.to,
@@ -186,7 +190,7 @@ def _read_words(query: QueryDict, asked: Asked) -> None:
     elif q and len(searching.fold(q)) < searching.SHORTEST:
         asked.complaints["q"] = "So few characters are looked for at the beginning of ids alone."
     asked.q = q
-    for name in ("agent", "model"):
+    for name in ("agent", "model", "label"):
         value = _last(query, name)
         if len(value) > 200 or "\0" in value:
             asked.complaints[name] = f"No {name} has a name like {_quoted(value)}."
@@ -242,6 +246,8 @@ def matching(asked: Asked) -> QuerySet[Run]:
         runs = runs.filter(status__in=_statuses(asked.statuses))
     if asked.agent:
         runs = runs.filter(agent_id=asked.agent)
+    if asked.label:
+        runs = runs.filter(pk__in=labelled(asked.label))
     if asked.model:
         # The same expression as the index `list_by_model`.
         runs = runs.alias(used=Coalesce("usage_model", "model")).filter(used=asked.model)
@@ -250,6 +256,12 @@ def matching(asked: Asked) -> QuerySet[Run]:
     if asked.until:
         runs = runs.filter(within(asked.sorting.time, lt=asked.until))
     return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
+
+
+def labelled(name: str) -> QuerySet[RunLabel, int]:
+    """Keys of the runs that bear a label, in whatever case it is written."""
+    rows = RunLabel.objects.filter(label__name__iexact=name).order_by()
+    return rows.values_list("run", flat=True)
 
 
 def _statuses(asked: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Left
 from dashboard.accounts.given import GivenPassword
 from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry, AuditHead
+from dashboard.notes.models import Label, Mention, Note, RunLabel
 from dashboard.saved.models import DefaultView, SavedView
 from dashboard.watermarks import ListWatermark, Watermark
 from runs.models import Run
@@ -24,7 +25,11 @@ __all__ = [
     "DefaultView",
     "FrozenCopy",
     "GivenPassword",
+    "Label",
     "ListWatermark",
+    "Mention",
+    "Note",
+    "RunLabel",
     "SavedView",
     "ShareLink",
     "ShareView",

@@ -19,6 +19,15 @@ from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
 from dashboard.views.looked import lists_looked, run_looked
 from dashboard.views.metrics import metrics
+from dashboard.views.notes import (
+    label_all,
+    label_run,
+    mentions,
+    run_notes,
+    see_mentions,
+    take_note_back,
+    write_note,
+)
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
@@ -46,6 +55,7 @@ urlpatterns = [
     path("runs/live/", runs_live, name="runs-live"),
     path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
+    path("runs/label/", label_all, name="label-all"),
     path("runs/views/", saved_views, name="saved-views"),
     path("runs/views/new/", keep_view, name="keep-view"),
     path("runs/views/<int:number>/", change_view, name="change-view"),
@@ -80,6 +90,12 @@ urlpatterns = [
         for table in ("steps", "costs")
         for form in ("csv", "xlsx")
     ),
+    path("runs/<run_id:run_id>/notes/", run_notes, name="run-notes"),
+    path("runs/<run_id:run_id>/notes/write/", write_note, name="write-note"),
+    path("runs/<run_id:run_id>/labels/", label_run, name="label-run"),
+    path("notes/<int:number>/take-back/", take_note_back, name="take-note-back"),
+    path("mentions/", mentions, name="mentions"),
+    path("mentions/seen/", see_mentions, name="see-mentions"),
     path("exports/<slug:order>/", export_progress, name="export-progress"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/switch/", sharing_switch, name="sharing-switch"),

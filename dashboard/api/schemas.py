@@ -147,6 +147,7 @@ class ListQuery(Schema):
     status: list[str] = Field([], description="One or more; “other” is any unknown one.")
     agent: str = Field("", description="An agent's id.")
     model: str = Field("", description="A model's name.")
+    label: str = Field("", description="A label that people put on runs.")
     from_: str = Field("", alias="from", description="A day, or today, 24h, 7d, 30d.")
     to: str = Field("", description="A day, itself included.")
     sort: str = Field(

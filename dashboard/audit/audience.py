@@ -23,6 +23,7 @@ PAGES = {
     "api:step": "a step, over the API",
     "api:entries": "usage entries, over the API",
     "api:costs": "costs, over the API",
+    "run-notes": "notes and labels",
     "run-export": "what can be exported",
     "export-json": "the record as JSON",
     "export-steps-csv": "all steps as CSV",

@@ -210,8 +210,11 @@ def detail_of(match: ResolverMatch | None) -> str:
 def of_link(request: HttpRequest) -> Subject:
     """The link that is asked for, also one that opens nothing any more.
 
-    One and the same query whatever is wrong with a token, as where it is opened.
+    One and the same query whatever is wrong with a token, as where it is opened; and none for
+    whoever is held off.
     """
+    if getattr(request, "is_held_off", False):
+        return Subject()
     first, _, rest = request.path_info.removeprefix(SHARED).partition("/")
     if first == "-":  # who has a cookie for the token names the link openly
         named = Q(public_id=rest.partition("/")[0][:32])

@@ -30,6 +30,8 @@ class Act(models.TextChoices):
     ROLE = "role", "changed a role"
     SETTING = "setting", "changed a setting"
     COMMAND = "command", "ran a command on the server"
+    NOTE = "note", "wrote or took back a note"
+    LABEL = "label", "labelled runs"
     VIEW = "view", "changed a saved view"
     TOKEN_MADE = "token-made", "made an API token"
     TOKEN_REVOKED = "token-revoked", "revoked an API token"

@@ -22,6 +22,8 @@ def chips(asked: Asked, agent_names: dict[str, str]) -> Iterator[Chip]:
         yield Chip("status", status, asked.query(status=others))  # type: ignore[arg-type]
     if asked.agent:
         yield Chip("agent", agent_names.get(asked.agent, asked.agent), asked.query(agent=""))
+    if asked.label:
+        yield Chip("label", asked.label, asked.query(label=""))
     if asked.model:
         yield Chip("model", asked.model, asked.query(model=""))
     time = asked.sorting.time_word.lower()
