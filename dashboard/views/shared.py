@@ -80,7 +80,7 @@ type Answer = HttpResponse | tuple[ShareLink, Door]
 def _by_token(
     request: HttpRequest, token: str, visitor: Visitor, without: tuple[str, ...], name: str
 ) -> Answer:
-    link = _link_of(token, visitor, without)
+    link = _link_of(request, token, visitor, without)
     if visitor.is_robot:
         if link:
             sharing.record_view(link, name, visitor)
@@ -99,8 +99,11 @@ def _by_token(
     return link, Door(link.pk, f"/s/{token}/", None)
 
 
-def _link_of(token: str, visitor: Visitor, without: tuple[str, ...]) -> ShareLink | None:
+def _link_of(
+    request: HttpRequest, token: str, visitor: Visitor, without: tuple[str, ...]
+) -> ShareLink | None:
     if guesses.is_held_off(visitor):
+        request.is_held_off = True  # type: ignore[attr-defined]
         return None
     link = sharing.opened_by(token, without)
     if link is None:
