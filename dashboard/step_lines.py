@@ -19,6 +19,7 @@ from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
 from dashboard.rendering.words import Budget, Words
 from dashboard.sizes import Octets
+from dashboard.step_search import Excerpt
 from runs import outcomes
 from runs.models import Revision, Run, Step
 from runs.tally import Tally
@@ -63,6 +64,7 @@ class Line:
     vanished_at: dt.datetime | None
     was_changed: bool
     pk: int
+    finds: Sequence[Excerpt] = ()  # where it holds the words that are looked for
 
 
 _KINDS = {

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from dashboard import finds, places, step_search
 from dashboard import outline as outlines
-from dashboard import places
 from dashboard.audience import Audience
 from dashboard.outline import Brief
 from dashboard.places import Every, Places
@@ -51,6 +51,9 @@ class Asked:
     tools: tuple[str, ...] = ()
     failed: bool = False
     gone: bool = False
+    q: str = ""  # words that the steps' texts hold
+    hit: int | None = None  # the find that is looked at among all steps, not only finds
+    behind: int = 0  # steps up to here were looked through before
 
     @classmethod
     def from_query(cls, query: QueryDict) -> Self:
@@ -63,11 +66,15 @@ class Asked:
             tools=_names(query.getlist("tool")),
             failed=query.get("failed") == "1",
             gone=query.get("gone") == "1",
+            q=query.get("q", "").replace("\0", "").strip()[: step_search.LONGEST],
+            hit=_position(query.get("hit")) if query.get("q", "").strip() else None,
+            behind=_position(query.get("behind")) or 0,
         )
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.types or self.tools or self.failed or self.gone)
+        is_list = bool(self.q) and self.hit is None
+        return bool(self.types or self.tools or self.failed or self.gone or is_list)
 
     @property
     def is_part(self) -> bool:
@@ -82,7 +89,9 @@ class Asked:
             *(("tool", name) for name in asked.tools),
         ]
         pairs += [(name, "1") for name in ("failed", "gone") if getattr(asked, name)]
-        for name in ("at", "after", "before"):
+        if asked.q:
+            pairs += [("q", asked.q), *([("behind", asked.behind)] if asked.behind else [])]
+        for name in ("hit", "at", "after", "before"):
             if (value := getattr(asked, name)) is not None:
                 pairs.append((name, value))
         return f"?{urlencode(pairs)}"
@@ -135,6 +144,7 @@ def page(
         "now": now,
         "asked": asked,
         "window": window(run, audience, asked, tally),
+        "finds": finds.bar(run, audience, asked) if asked.q else None,
         "is_short": is_short(tally) and not asked.is_filtered,
         "filters": filters(run, audience, asked, tally),
         "total": tally.total,
@@ -196,18 +206,23 @@ def window(run: Run, audience: Audience, asked: Asked, tally: Tally) -> Window:
     matches = matching(run, asked, tally)
     span = _span(matches, asked, is_active=run.is_active)
     here = audience.url("timeline", run)
+    shown = lines(run, matches.steps(span.shown), tally)
     return Window(
-        lines=lines(run, matches.steps(span.shown), tally),
+        lines=finds.marked(run, asked, shown) if asked.q else shown,
         matching=matches.count,
         total=tally.total,
         earlier=_earlier(span, here, asked),
         later=_later(span, here, asked),
-        is_complete=not (span.later or asked.is_filtered or asked.before is not None),
+        is_complete=not (span.later or asked.is_filtered or asked.q or asked.before is not None),
     )
 
 
 def matching(run: Run, asked: Asked, tally: Tally) -> Places:
     """Where the steps are that `asked` lets through."""
+    if asked.q:
+        return (
+            Every(run, tally) if asked.hit else places.Listed(run, finds.of(run, asked).positions)
+        )
     if asked.gone:
         rows = places.narrowed(run.steps.gone(), asked.types, asked.tools, failed=asked.failed)
         return places.Few(rows)
@@ -242,7 +257,9 @@ def _span(matches: Places, asked: Asked, *, is_active: bool) -> Span:
     if asked.before is not None:
         found = matches.before(asked.before, both)
         return _apart(found[:-WINDOW], found[-WINDOW:], [])
-    at = asked.at if asked.at is not None else END if is_active else 0
+    at = asked.hit if asked.at is None else asked.at
+    if at is None:
+        at = END if is_active and not asked.q else 0
     before = matches.before(at, both) if at > 1 else []
     behind = matches.after(at - 1, both) if at < END else []
     begin = len(before) - min(len(before), max(BEFORE, WINDOW - len(behind)))
