@@ -15,7 +15,7 @@ register = template.Library()
 CHOICES = {"theme": ("light", "dark"), "zone": ("local",), "keys": ("off",)}
 
 # As runs.freshness tells a moment: the day only if it is not today's.
-MOMENT = re.compile(r"(?<=\b(?:of|ce) )(?:(\d{1,2} [A-Z][a-z]{2}) )?(\d\d:\d\d:\d\d)")
+MOMENT = re.compile(r"(?:(?<=\bof )|(?<=\bsince ))(?:(\d{1,2} [A-Z][a-z]{2}) )?(\d\d:\d\d:\d\d)")
 
 
 def chosen(request: HttpRequest | None) -> dict[str, str]:
@@ -46,10 +46,11 @@ def timed(sentence: str, now: dt.datetime | None = None) -> SafeString:
         pieces.append((found[0], _iso(found[1], found[2], now)))
         end = found.end()
     pieces.append((sentence[end:], ""))
-    return SafeString("").join(
+    written = (
         format_html('<time datetime="{1}">{0}</time>' if moment else "{0}", words, moment)
         for words, moment in pieces
     )
+    return SafeString("".join(written))  # join alone would give a plain string, escaped once more
 
 
 def _iso(day: str | None, clock: str, now: dt.datetime) -> str:
