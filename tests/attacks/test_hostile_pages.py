@@ -99,8 +99,8 @@ def test_no_text_of_a_run_acts_in_lists_and_searches(
                 watch.visit("list", "/runs/" + (rows.first.get_attribute("href") or ""))
             watch.visit("overview", "/")
             for payload in PAYLOADS[number :: extent(200, 90)]:
-                query = {"q": payload.text, "agent": payload.text, "model": payload.text}
-                watch.page.goto(f"{watch.base}/runs/?{_encoded(query)}")
+                asked = {"q": payload.text, "agent": payload.text, "model": payload.text}
+                watch.page.goto(f"{watch.base}/runs/?{_encoded(asked)}")
                 watch.look("search")
             assert found
     report(loads=watch.loads, shown=payloads_shown(watch), requests=len(watch.asked))
