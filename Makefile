@@ -5,6 +5,7 @@ PYTHON_OF_VENV = .venv/bin/python
 help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
+	@echo "make attack attack the site at full length: half an hour"
 	@echo "make bench  measure what was promised, each figure beside its floor"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
@@ -18,6 +19,15 @@ test:
 	@sh requirements/install.sh test
 	@$(PYTHON_OF_VENV) -m tests.browsers
 	@$(PYTHON_OF_VENV) -m tests $(ARGS)
+
+# What `make test` attacks in part, in full; figures come to .cache/attacks/
+ATTACKS = tests/attacks tests/test_secrets.py tests/dashboard/test_share_attacks.py \
+	tests/dashboard/test_shared_live.py tests/dashboard/test_audit.py tests/dashboard/test_routes.py
+
+attack:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.browsers
+	@RUNSHEET_ATTACK=full $(PYTHON_OF_VENV) -m pytest -n 0 $(ATTACKS) $(ARGS)
 
 # ARGS="--only sync,poll" measures some sections, ARGS=--full also what takes many minutes
 bench:
@@ -44,4 +54,4 @@ lock:
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
 
-.PHONY: help run test bench lint lock
+.PHONY: help run test attack bench lint lock
