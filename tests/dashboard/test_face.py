@@ -1,10 +1,12 @@
 """What all pages share: the bar, the banners, the policy, and logging in and out."""
 
+import datetime as dt
 import re
 from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.template import Context, Template
 from django.test import Client
 
 from runs.models import Upstream
@@ -149,3 +151,27 @@ def test_the_style_sheets_stay_small_and_load_nothing():
         assert "@import" not in text
         assert "gradient" not in text
         assert "box-shadow" not in text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        (
+            "as of 10:42:07, next in 1 s",
+            'as of <time datetime="2026-01-02T10:42:07Z">10:42:07</time>, next in 1 s',
+        ),
+        (
+            "final, as of 31 Dec 23:00:00",
+            'final, as of <time datetime="2025-12-31T23:00:00Z">31 Dec 23:00:00</time>',
+        ),
+        (
+            "silent since 30 Feb 09:00:00 (<b>)",
+            "silent since 30 Feb 09:00:00 (&lt;b&gt;)",
+        ),
+        ("at 10:42:07 it said so", "at 10:42:07 it said so"),
+    ],
+)
+def test_moments_of_freshness_are_told_so_that_a_clock_can_be_chosen(sentence, told):
+    now = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
+    shown = Template("{% load choices %}{{ sentence|timed:now }}")
+    assert shown.render(Context({"sentence": sentence, "now": now})) == told
