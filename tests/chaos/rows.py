@@ -64,6 +64,7 @@ ROWS = {
         Row("clocks", "short", 200, 5_000),
         Row("cuts", "short", 500, 5_000, only="sqlite"),
         Row("reconnects", "short", 1, 10, only="sqlite"),
+        Row("restores", "test", 6, 40),
         Row("restarts", "short", 6, 100),
     )
 }

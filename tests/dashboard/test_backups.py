@@ -1,6 +1,5 @@
 """A backup holds one moment, and going back to it brings nobody back in."""
 
-import datetime as dt
 import io
 import stat
 import threading
@@ -11,24 +10,20 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.utils import timezone
 
 from dashboard import sharing
 from dashboard.audit import chain
-from dashboard.audit.models import AuditEntry
 from dashboard.backups import container, postgresql
 from dashboard.backups.container import Reader
-from dashboard.models import ShareLink, SharingSwitch
-from runs import discovery, poller
-from runs.models import Discovery, Poll, Run, Step, UsageEntry
-from tests.conftest import account, signed_in
+from dashboard.models import SharingSwitch
+from runs import poller
+from runs.models import Discovery, Run, Step, UsageEntry
+from tests.conftest import account
 from tests.dashboard.links import share
 from tests.factories import make_run, make_steps
-from tests.runs.answers import details, step
-from tests.runs.polling import Api
+from tests.restoring import backup, opens, restore
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,18 +35,6 @@ def _own_folder(tmp_path: Path, settings: Any) -> Iterator[None]:
     poller.rest()
 
 
-def backup(target: Path) -> Reader:
-    call_command("backup", to=str(target), stderr=io.StringIO())
-    return Reader(target)
-
-
-def restore(source: Path, **options: Any) -> str:
-    poller.rest()  # its threads would go on with the database that is replaced
-    said = io.StringIO()
-    call_command("restore", str(source), stdout=said, **options)
-    return said.getvalue()
-
-
 def lose_database() -> None:
     """As after the loss of a disk: nothing is there, not even a table."""
     if connection.vendor == "postgresql":
@@ -61,15 +44,6 @@ def lose_database() -> None:
     connection.close()
     for ending in ("", "-wal", "-shm"):
         Path(f"{connection.settings_dict['NAME']}{ending}").unlink(missing_ok=True)
-
-
-def opens(token: str) -> bool:
-    return sharing.opened_by(token) is not None
-
-
-def polled(api: Api) -> None:
-    Poll.objects.exclude(due_at=None).update(due_at=timezone.now() - dt.timedelta(seconds=1))
-    api.poll()
 
 
 def test_a_backup_is_one_whole_file_for_its_owner_alone(tmp_path: Path) -> None:
@@ -86,68 +60,6 @@ def test_a_backup_is_one_whole_file_for_its_owner_alone(tmp_path: Path) -> None:
         call_command("backup", to=str(target))
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["one.backup"]
-
-
-def test_going_back_leaves_nobody_in_who_was_put_out_and_polls_until_all_is_there_again(
-    tmp_path: Path,
-) -> None:
-    mira, owen = account("mira", "member"), account("owen", "member")
-    run, revoked_run = make_run("running", run_id="run_a"), make_run("completed")
-    stays = share(run, mira)
-    api = Api()
-    for turn in range(3):
-        ended = share(revoked_run, mira)
-        used = share(revoked_run, owen)
-        few = ShareLink.objects.get(token_digest=sharing.digest(used))
-        api.says["run_a"] = details(id="run_a", steps=[step(1), step(2)], status="running")
-        polled(api)
-        client = signed_in(mira)
-        source = tmp_path / f"{turn}.backup"
-        backup(source)
-        fence = Poll.objects.get(run=run).fence
-
-        sharing.revoke(ShareLink.objects.get(token_digest=sharing.digest(ended)), mira)
-        ShareLink.objects.filter(pk=few.pk).update(openings=7, most_views=7)
-        User.objects.filter(pk=owen.pk).update(password=f"changed {turn}", is_staff=False)
-        new = f"run_new_{turn}"
-        steps = [step(number) for number in range(1, 5 + turn)]
-        api.says["run_a"] = details(id="run_a", steps=steps, status="running")
-        api.says[new] = details(id=new, steps=[step(1)], status="running")
-        polled(api)
-        polled(api)
-        last = Poll.objects.get(run=run).fence
-        assert last > fence
-
-        said = restore(source, replace=True)
-        assert "what the replaced database no longer opened is closed" in said
-        assert not opens(ended)
-        assert opens(stays)
-        again = ShareLink.objects.get(pk=few.pk)
-        assert (again.openings, again.most_views) == (7, 7)
-        assert User.objects.get(pk=owen.pk).password == f"changed {turn}"
-        assert not Session.objects.exists()
-        assert client.get("/").status_code == 302
-        poll = Poll.objects.get(run=run)
-        assert poll.fence > last
-        assert poll.leased_until is None
-        assert poll.due_at is not None
-        assert poll.due_at <= timezone.now()
-        assert chain.verify().number > 0
-        told = AuditEntry.objects.filter(page="restore").order_by("number").last()
-        assert told is not None
-        assert "; 1 links and tokens closed (compared)" in told.detail
-
-        assert Run.objects.get(pk=run.pk).step_count == 2
-        assert not Run.objects.filter(run_id=new).exists()
-        api.listed = {"runs": [{"id": new}, {"id": "run_a"}], "hasMore": False}
-        discovery.discover_due(api.client)
-        api.poll()
-        assert Run.objects.get(pk=run.pk).step_count == 4 + turn
-        assert Run.objects.get(run_id=new).step_count == 1
-        assert Poll.objects.get(run=run).fence > last
-    kept = sorted(path.name for path in (tmp_path / "backups").iterdir())
-    assert len(kept) >= 1
-    assert all(name.startswith("replaced-") for name in kept)
 
 
 def test_onto_nothing_every_link_is_closed_unless_it_is_asked_otherwise(tmp_path: Path) -> None:

@@ -255,8 +255,8 @@ def test_a_page_of_a_run_is_where_the_audience_says():
 
 def test_a_sentence_about_freshness_tells_its_moments_as_times_and_escapes_the_rest() -> None:
     page = Template("{% load choices %}{{ sentence|timed:now }}")
-    sentence = "as of 10:40:07; <b>Case.dev</b> is not answering since 23 Nov 10:39:00"
+    sentence = "as of 10:40:07; <b>API</b> is not answering since 23 Nov 10:39:00"
     assert page.render(Context({"sentence": sentence, "now": NOW})) == (
-        'as of <time datetime="2026-11-24T10:40:07Z">10:40:07</time>; &lt;b&gt;Case.dev&lt;/b&gt; is '
+        'as of <time datetime="2026-11-24T10:40:07Z">10:40:07</time>; &lt;b&gt;API&lt;/b&gt; is '
         'not answering since <time datetime="2026-11-23T10:39:00Z">23 Nov 10:39:00</time>'
     )

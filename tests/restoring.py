@@ -1,0 +1,36 @@
+"""Backups as a test makes them and goes back to them."""
+
+import datetime as dt
+import io
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.utils import timezone
+
+from dashboard import sharing
+from dashboard.backups.container import Reader
+from runs import poller
+from runs.models import Poll
+from tests.runs.polling import Api
+
+
+def backup(target: Path) -> Reader:
+    call_command("backup", to=str(target), stderr=io.StringIO())
+    return Reader(target)
+
+
+def restore(source: Path, **options: Any) -> str:
+    poller.rest()  # its threads would go on with the database that is replaced
+    said = io.StringIO()
+    call_command("restore", str(source), stdout=said, **options)
+    return said.getvalue()
+
+
+def opens(token: str) -> bool:
+    return sharing.opened_by(token) is not None
+
+
+def polled(api: Api) -> None:
+    Poll.objects.exclude(due_at=None).update(due_at=timezone.now() - dt.timedelta(seconds=1))
+    api.poll()
