@@ -133,3 +133,33 @@ def inject(page: Page, where: str) -> None:
         }""",
         where,
     )
+
+
+SINKS = {
+    "the address of a script": "document.createElement('script').src = '/static/x.js'",
+    "the text of a script": "document.createElement('script').text = '1'",
+    "a timer": "setTimeout('1', 0)",
+    "a document in a frame": "document.createElement('iframe').srcdoc = '<b>'",
+    "another policy": "trustedTypes.createPolicy('other', {})",
+    "html": "document.createElement('p').innerHTML = '<b>x</b>'",
+}
+
+
+def test_text_becomes_html_for_htmx_and_never_a_script(wall: Any, site: str, admin: User) -> None:
+    with wall() as (browser, _):
+        context = browser.new_context()
+        sign_in(context, admin)
+        page = context.new_page()
+        for path in ("/runs/", "/accounts/login/", "/admin/"):
+            page.goto(f"{site}{path}")
+            taken = {
+                name: page.evaluate(
+                    f"() => {{ try {{ {act}; return true }} catch {{ return false }} }}"
+                )
+                for name, act in SINKS.items()
+            }
+            assert [name for name, is_taken in taken.items() if is_taken] == PERMITTED, path
+
+
+# A frame's document is HTML too, which the policy of contents lets nobody show.
+PERMITTED = ["a document in a frame", "html"]

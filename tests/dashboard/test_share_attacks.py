@@ -248,7 +248,7 @@ def confusions(token: str, foreign: str, mine: Run, other: Run) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_ten_thousand_confused_paths_towards_another_run_all_end_in_the_same_404(
+def test_confused_paths_towards_another_run_all_end_in_the_same_404(
     member: User,
 ) -> None:
     mine, other = full_run(prompt="MINE"), full_run(prompt="CANARY", output="CANARY")
