@@ -11,7 +11,7 @@ by start, else created. Days have their borders in the site's time zone.
 import datetime as dt
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -258,7 +258,7 @@ def matching(asked: Asked) -> QuerySet[Run]:
     return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
 
 
-def labelled(name: str) -> QuerySet[RunLabel, int]:
+def labelled(name: str) -> QuerySet[RunLabel, Any]:
     """Keys of the runs that bear a label, in whatever case it is written."""
     rows = RunLabel.objects.filter(label__name__iexact=name).order_by()
     return rows.values_list("run", flat=True)
