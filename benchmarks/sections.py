@@ -21,5 +21,6 @@ class Section(msgspec.Struct, frozen=True):
 SECTIONS = {
     "sync": Section("from the bytes of an answer to rows", BOTH),
     "poll": Section("small polls a second, one process on one core", BOTH),
+    "pages": Section("the page of one run at any length", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

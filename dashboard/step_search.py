@@ -84,6 +84,12 @@ def find(run: Run, steps: QuerySet[Step], words: str, behind: int, key: _Key) ->
     return found
 
 
+def forget() -> None:
+    """Drop what was found: for who measures the finding."""
+    with _lock:
+        _kept.clear()
+
+
 def _looked_through(steps: QuerySet[Step], words: Words) -> Found:
     positions: list[int] = []
     read = 0

@@ -15,7 +15,7 @@ from runs.tally import EPOCH, FAIL, FIRST, LAST, MILLISECOND, OUT, THINK, TOOL, 
 WIDTH = 1_000
 HEIGHT = 48
 BARS_AT_MOST = 250
-COLUMNS = 120
+COLUMNS = 100
 THINNEST = 2.2
 SLACK = 2.0  # seconds by which a step may lie outside of the run's own times unremarked
 LANES = {"think": 4, "tool": 18, "out": 32}
