@@ -25,7 +25,7 @@ MOST_ALIGNED = 300  # acts of each run that are set beside one another
 SUGGESTED = 8
 
 # What two acts have in common, in points; to leave one out costs nothing.
-SAME_LINE, SAME_ACT, SAME_TOOL, SAME_KIND = 8, 5, 2, 1
+SAME_LINE, SAME_ACT, SAME_KIND_OF_ACT, SAME_KIND = 8, 5, 2, 1
 
 
 # Which runs ----------------------------------------------------------------------------------
@@ -176,7 +176,9 @@ def _likeness(a: Line, b: Line) -> int:
         return SAME_LINE
     if a.caption.act and a.caption.act == b.caption.act:
         return SAME_ACT
-    return SAME_TOOL if a.tool == b.tool else 0
+    if a.caption.act and b.caption.act and a.caption.act.many == b.caption.act.many:
+        return SAME_KIND_OF_ACT
+    return 0
 
 
 # What each took ------------------------------------------------------------------------------

@@ -223,3 +223,17 @@ def test_hostile_words_stay_words_in_a_difference(viewer_client: Client):
     for found in ("<script>alert", "<img src=x", "<b hx-get"):
         assert found not in page
     assert "‹RLO›" in page
+
+
+def test_rows_of_the_list_can_be_ticked_and_those_of_the_overview_cannot(viewer_client: Client):
+    run = make_run("running")
+    tick = f'name="run" value="{run.run_id}" form="compare-ticked"'
+    assert tick in viewer_client.get("/runs/").text
+    assert tick not in viewer_client.get("/").text
+
+
+def test_other_acts_of_one_tool_do_not_stand_side_by_side(viewer_client: Client):
+    a, b = make_run(), make_run()
+    call(a, "casedev vault list")
+    call(b, "make all")
+    assert sorted(rows(compare(viewer_client, a.run_id, b.run_id))) == ["gone", "new"]
