@@ -41,7 +41,6 @@ HEADERS = {
     "Cache-Control": "no-store",  # nothing of it in a history, a disk cache or a proxy
     "Content-Security-Policy": "default-src 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "-",  # same-origin or no-referrer
     "X-Content-Type-Options": "nosniff",
