@@ -1,3 +1,1 @@
-from dashboard.celery import app as celery_app
-
-__all__ = ("celery_app",)
+"""The site: what people do with the record."""

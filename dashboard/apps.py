@@ -7,6 +7,8 @@ class DashboardConfig(AppConfig):
     verbose_name = "The site"
 
     def ready(self) -> None:
+        # Tasks find the app; what has no apps (`up`, the simulator) does without Celery.
+        import dashboard.celery  # noqa: F401
         from dashboard.accounts import given, sessions
         from dashboard.audit import acts
 

@@ -76,27 +76,21 @@ def worker_part(env: Mapping[str, str]) -> Part:
         signs = await asyncio.to_thread(lambda: (notices.silence(), notices.waiting()))
         return watchdog.is_worker_suspect(*signs)
 
-    alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    command = [*_celery("dashboard"), "worker", *alone]
+    command = [sys.executable, "-m", "dashboard.parts", "worker"]
     return Part("worker", command, env, is_suspect=is_suspect)
 
 
 def beat_part(env: Mapping[str, str]) -> Part:
-    # Intervals of seconds need no memory of when they last passed.
     async def is_suspect() -> bool:
         signs = await asyncio.to_thread(lambda: (notices.silence(), notices.waiting()))
         return watchdog.is_beat_suspect(*signs)
 
-    command = [*_celery("dashboard.beat"), "beat", "--scheduler", "celery.beat:Scheduler"]
+    command = [sys.executable, "-m", "dashboard.parts", "beat"]
     return Part("beat", command, env, is_suspect=is_suspect)
 
 
 def manage(*words: str) -> list[str]:
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
-
-
-def _celery(app: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "--quiet", "-A", app]
 
 
 def listen(host: str) -> socket.socket:

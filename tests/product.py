@@ -162,8 +162,8 @@ def name_of(pid: int) -> str:
         "valkey": r"valkey-server",
         "simulator": r"manage\.py simulate",
         "web": r"uvicorn",
-        "worker": r"celery .*\bworker\b",
-        "beat": r"celery .*\bbeat\b",
+        "worker": r"dashboard\.parts worker",
+        "beat": r"dashboard\.parts beat",
         "prepare": r"manage\.py prepare",
     }
     return next((name for name, form in known.items() if re.search(form, line)), line[:60])

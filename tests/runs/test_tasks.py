@@ -59,7 +59,7 @@ def test_a_full_batch_wakes_the_worker_at_once(simulator: SimulatorServer) -> No
     runs = [make_run("running", run_id=one.id, version=0) for one in originals]
     Poll.objects.update(due_at=timezone.now())
     tasks.poll_due.delay()
-    until(lambda: Run.objects.filter(version__gt=0).count() == len(runs), 20, "all to be polled")
+    until(lambda: Run.objects.filter(version__gt=0).count() == len(runs), 90, "all to be polled")
 
 
 def test_a_new_worker_tries_again_what_had_stopped() -> None:
