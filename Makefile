@@ -6,6 +6,8 @@ help:
 	@echo "make run    install what is needed, start everything and print where it is"
 	@echo "make test   run every test: on SQLite, then what touches the database on PostgreSQL"
 	@echo "make attack attack the site at full length: half an hour"
+	@echo "make chaos  faults at full length, with the record held to the truth: hours"
+	@echo "make chaos-short  the rows of faults that make test leaves out: minutes"
 	@echo "make bench  measure what was promised, each figure beside its floor"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
@@ -28,6 +30,15 @@ attack:
 	@sh requirements/install.sh test
 	@$(PYTHON_OF_VENV) -m tests.browsers
 	@RUNSHEET_ATTACK=full $(PYTHON_OF_VENV) -m pytest -n 0 $(ATTACKS) $(ARGS)
+
+# Rows of docs/faults.md: make chaos ARGS="--minutes 30 --rows kills,stops --seed 7"
+chaos:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.chaos $(ARGS)
+
+chaos-short:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.chaos --short $(ARGS)
 
 # ARGS="--only sync,poll" measures some sections, ARGS=--full also what takes many minutes
 bench:
@@ -54,4 +65,4 @@ lock:
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
 
-.PHONY: help run test attack bench lint lock
+.PHONY: help run test attack bench lint lock chaos chaos-short

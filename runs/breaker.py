@@ -9,6 +9,7 @@ A rate limit is of the whole organisation, so one 429 makes all of it wait. The 
 
 import datetime as dt
 import logging
+import math
 import random
 from collections.abc import Sequence
 
@@ -163,7 +164,8 @@ def spread(before: dt.datetime, start: dt.datetime) -> None:
 def after(start: dt.datetime, part: float | None = None) -> dt.datetime:
     """When something may come back that waited for `start`: the `part` (0 to 1) of SPREAD, or by
     chance. Many of them come ever faster, but never all at once."""
-    return start + SPREAD * (random.random() if part is None else part) ** 0.5
+    share = random.random() if part is None else part
+    return start + SPREAD * math.sqrt(share)
 
 
 def _failed(errors: Sequence[CaseDevError], now: dt.datetime) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
-from typing import cast
 
 import msgspec
 import redis
@@ -142,7 +141,7 @@ def silence() -> float | None:
 def waiting() -> int | None:
     """Messages that no worker has taken yet; None while Redis is away."""
     try:
-        return cast(int, connection().llen(settings.CELERY_TASK_DEFAULT_QUEUE))
+        return connection().llen(settings.CELERY_TASK_DEFAULT_QUEUE)
     except redis.RedisError:
         return None
 

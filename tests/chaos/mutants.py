@@ -44,7 +44,7 @@ class Recorded(NamedTuple):
 @lru_cache(maxsize=1)
 def recorded() -> list[Recorded]:
     """Some runs in the middle and at their end."""
-    bodies = []
+    bodies: list[Recorded] = []
     with SimulatorServer(manual=True, speed=1.0) as server:
         runs = [(name, server.start(name)) for name in SCRIPTS]
         for seconds in (20, 3_600):

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +16,9 @@ from urllib.parse import urlsplit
 import redis
 from django.conf import settings
 from django.db import connection, connections
+from django.utils import timezone
 
-from dashboard import embedded
+from dashboard import embedded, valkey
 from dashboard.processes import tie_to_parent
 from runs import notices
 from runs.models import Poll, Run
@@ -93,7 +93,7 @@ class Rig:
 
     def start_valkey(self, *options: str) -> None:
         """A new and empty server at the same address."""
-        command = [*embedded.valkey.command(self.folder / f"valkey{self._named}.sock"), *options]
+        command = [*valkey.command(self.folder / f"valkey{self._named}.sock"), *options]
         self._named += 1
         command[command.index("--port") + 1] = str(self.valkey_port)
         self.valkey = subprocess.Popen(
@@ -102,7 +102,7 @@ class Rig:
             stderr=subprocess.DEVNULL,
             preexec_fn=tie_to_parent(os.getpid()),
         )
-        until(lambda: embedded.valkey.answers(self.redis_url), 20, "Valkey to answer")
+        until(lambda: valkey.answers(self.redis_url), 20, "Valkey to answer")
 
     def kill_valkey(self) -> None:
         assert self.valkey is not None
@@ -174,7 +174,7 @@ class Rig:
 
         def have_come() -> bool:
             now = self._good_polls()
-            return sum(now[pk] != known.get(pk) for pk in now) >= more
+            return len([pk for pk in now if now[pk] != known.get(pk)]) >= more
 
         until(have_come, seconds, why)
         return time.monotonic() - begun
@@ -183,7 +183,8 @@ class Rig:
         return dict(Poll.objects.exclude(last_ok_at=None).values_list("pk", "last_ok_at"))
 
     def in_flight(self) -> bool:
-        return any(self.simulator.world.requests._in_flight.values())
+        counts = self.simulator.world.requests._in_flight.values()
+        return any(count > 0 for count in counts)
 
     def calm(self, seconds: float = 150) -> None:
         """Wait until all that there is to know is known: every run has ended, was read after its
@@ -191,22 +192,16 @@ class Rig:
         world = self.simulator.world
         until(lambda: all(run.ended(world.now_ms()) for run in world.runs()), seconds, "the end")
         time.sleep(0.5)
-        now = embedded_now()
+        now = timezone.now()
         Poll.objects.exclude(due_at=None).update(due_at=now, leased_until=None)
         until(lambda: Run.objects.count() == len(world.runs()), seconds, "all runs to be found")
-        begun = embedded_now()
+        begun = timezone.now()
         Poll.objects.update(due_at=begun, leased_until=None)
         until(
             lambda: not Poll.objects.exclude(last_ok_at__gt=begun, leased_until=None).exists(),
             seconds,
             "each run to be read after its end",
         )
-
-
-def embedded_now() -> Any:
-    from django.utils import timezone
-
-    return timezone.now()
 
 
 class _pointed_at:  # noqa: N801
@@ -224,6 +219,3 @@ class _pointed_at:  # noqa: N801
         settings.REDIS_URL = self.before
         notices.connection.cache_clear()
         connections.close_all()
-
-
-type Act = Callable[[], None]

@@ -1,5 +1,6 @@
 """The database restarted, cut off, slow, locked, full: clean errors, and work that goes on."""
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 
-from runs import poller
 from runs.models import Poll, Run
 from tests.chaos.record import visible
 from tests.chaos.rows import Cases, is_starved
@@ -120,7 +120,7 @@ def test_a_walk_does_not_wait_for_a_poll_that_is_locked(cases: Cases) -> None:
             assert not connection.features.has_select_for_update
             continue
         polls = sorted(due_run(run_id=f"run_{case.number}_{n}").run_id for n in range(3))
-        Poll.objects.update(due_at=poller.dt.datetime(2099, 1, 1, tzinfo=poller.dt.UTC))
+        Poll.objects.update(due_at=dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
         with _held_elsewhere(polls[1]):
             begun = time.monotonic()
             discovery._wake(polls)

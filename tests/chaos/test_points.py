@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -51,7 +51,7 @@ class Points:
     def answer(self, body: bytes) -> Callable[[str], httpx.Response]:
         def speak(run_id: str) -> httpx.Response:
             try:
-                return self.pass_through(lambda: reply(body))
+                return cast(httpx.Response, self.pass_through(lambda: reply(body)))
             except (OperationalError, InterfaceError) as error:
                 raise httpx.ReadError("broken off") from error
 

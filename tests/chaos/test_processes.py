@@ -37,7 +37,7 @@ def rig(tmp_path: Path, cases: Cases) -> Iterator[Rig]:
 
 def begin(rig: Rig, workers: int, beats: int, endless: int = 8) -> Checker:
     for number in range(endless):
-        rig.simulator.start("synthetic", steps=400, seconds=3_600, seed=number + 1, speed=60.0)
+        rig.simulator.start("synthetic", steps=4_000, seconds=72_000, seed=number + 1, speed=1.0)
     for number in range(4):
         rig.simulator.start("nda_review", seed=number + 1)
     rig.start(workers, beats)
