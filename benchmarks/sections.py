@@ -22,5 +22,8 @@ SECTIONS = {
     "sync": Section("from the bytes of an answer to rows", BOTH),
     "poll": Section("small polls a second, one process on one core", BOTH),
     "pages": Section("the page of one run at any length", BOTH),
+    "fleet": Section("thousands of active runs, worker and beat as in the product", BOTH, 1_800),
+    "memory": Section("what a worker's process holds"),
+    "footprint": Section("what all of make run holds and takes, and how soon it is there"),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

@@ -1,7 +1,7 @@
 """Case.dev for benchmarks: answers as fast as it can, so that what is measured is the asking.
 
 `python -m benchmarks.standin` prints its port. A run named `run_<number>_<steps>` has so many
-small steps; with each tenth request another one comes.
+small steps; with each tenth request of Runsheet another one comes.
 """
 
 import os
@@ -33,18 +33,19 @@ class Api:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        body = self._answer(scope["path"])
+        is_ours = (b"user-agent", b"runsheet") in scope["headers"]
+        body = self._answer(scope["path"], is_ours)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _answer(self, path: str) -> bytes:
+    def _answer(self, path: str, is_ours: bool) -> bytes:
         words = path.split("/")
         if words[-1] != "details":
             return b'{"runs":[],"agents":[],"hasMore":false}'
         run_id = words[-2]
         _, number, steps = run_id.split("_")
-        self.asked[run_id] += 1
+        self.asked[run_id] += is_ours
         # The runs do not change all at once.
         changes = (self.asked[run_id] + int(number)) // EVERY
         return _body(run_id, int(steps) + changes)
