@@ -139,6 +139,7 @@ def test_a_run_that_completes_is_remembered_once_and_one_that_fails_never() -> N
 
 @pytest.mark.django_db
 @pytest.mark.same_on_either
+@pytest.mark.timeout(600)  # eight seconds on an idle core
 def test_of_a_thousand_healthy_runs_fewer_than_ten_are_called_stalled() -> None:
     figures = false_alarms.measure(runs=1_000, seed=7)
     logging.getLogger(__name__).info("%s", figures)
