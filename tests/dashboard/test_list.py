@@ -44,7 +44,7 @@ def walk(client: Client, query: str = "") -> list[int]:
 
 
 def complaints(html: str) -> list[str]:
-    part = re.search(r'id="complaints".*?</ul>', html, re.DOTALL)
+    part = re.search(r'id="complaints".*?</div>', html, re.DOTALL)
     return re.findall(r'<p class="error">(.*?)</p>', part[0]) if part else []
 
 
