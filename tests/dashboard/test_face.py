@@ -2,10 +2,8 @@
 
 import datetime as dt
 import re
-from pathlib import Path
 
 import pytest
-from django.contrib.staticfiles import finders
 from django.template import Context, Template
 from django.test import Client
 
@@ -138,19 +136,7 @@ def test_what_would_send_mail_asks_for_an_administrator(client, viewer_client, m
     assert not mailoutbox
 
 
-# Weight --------------------------------------------------------------------------------------
-
-
-def test_the_style_sheets_stay_small_and_load_nothing():
-    paths = [finders.find(f"css/{name}.css") for name in ("runsheet", "board")]
-    texts = [Path(path).read_text() for path in paths if path]
-    assert len(texts) == 2
-    assert sum(map(len, texts)) < 24_000
-    for text in texts:
-        assert "url(" not in text
-        assert "@import" not in text
-        assert "gradient" not in text
-        assert "box-shadow" not in text
+# Freshness -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
