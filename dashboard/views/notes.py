@@ -111,7 +111,9 @@ def label_all(request: HttpRequest) -> HttpResponse:
     total = filters.how_many(filters.matching(asked))
     form = LabelAllForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        if form.cleaned_data["count"] != total:
+        if asked.complaints:  # a filter that was left out would let more runs match
+            form.add_error(None, "Some filter cannot be; go back to the list and set it anew.")
+        elif form.cleaned_data["count"] != total:
             form = LabelAllForm(_recounted(request.POST, total))
             form.add_error(None, f"Meanwhile {total} runs match. Look again before you go on.")
         elif total <= MOST_LABELLED:
@@ -123,6 +125,7 @@ def label_all(request: HttpRequest) -> HttpResponse:
         "total": total,
         "most": MOST_LABELLED,
         "query": asked.query(),
+        "complaints": list(asked.complaints.values()),
         "known": Label.objects.all()[:200],
     }
     return render(request, "notes/label_all.html", context, status=400 if form.errors else 200)

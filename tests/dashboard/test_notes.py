@@ -106,6 +106,9 @@ def test_all_that_match_get_a_label_after_their_number_was_told(member_client: C
     html = body(member_client, address)
     assert "Label 1,100 runs" in html
     assert member_client.post(address, {"name": "", "count": "1100"}).status_code == 400
+    damaged = f"{address}&from=yesterday"
+    assert "is no date" in body(member_client, damaged)
+    assert member_client.post(damaged, {"name": "x", "count": "1100"}).status_code == 400
     make_run("failed")
     answer = member_client.post(address, {"name": "Look at", "count": "1100"})
     assert answer.status_code == 400
