@@ -20,12 +20,11 @@ from runs.models import Payload, Revision, Step, UsageEntry
 @admin.register(Step)
 class StepAdmin(RecordAdmin):
     heavy = ("content", "tool_input", "tool_output")
-    sought_by = ("run__run_id", "step_id", "tool_name")
-    search_help_text = "A run id, a step id or a tool, each whole."
+    sought_by = ("run__run_id", "step_id")
+    search_help_text = "A run id or a step id, each whole."
     ordering = ("-id",)
     list_filter = (
         one_of("type", "type", Step.Type.choices),
-        ("timestamp", admin.DateFieldListFilter),
         ("vanished_at", admin.EmptyFieldListFilter),
     )
     list_display = (
@@ -58,13 +57,10 @@ class StepAdmin(RecordAdmin):
 @admin.register(UsageEntry)
 class UsageEntryAdmin(RecordAdmin):
     heavy = ("metadata",)
-    sought_by = ("run__run_id", "entry_id", "service")
-    search_help_text = "A run id, an entry id or a service, each whole."
+    sought_by = ("run__run_id", "entry_id")
+    search_help_text = "A run id or an entry id, each whole."
     ordering = ("-id",)
-    list_filter = (
-        one_of("kind", "kind", UsageEntry.Kind.choices),
-        ("timestamp", admin.DateFieldListFilter),
-    )
+    list_filter = (one_of("kind", "kind", UsageEntry.Kind.choices),)
     list_display = (
         "__str__",
         "run",

@@ -10,7 +10,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils import timezone
 
-from runs import poller
+from runs import poller, searching
 from runs.admin.base import RecordAdmin, one_of, opening
 from runs.admin.shown import lines, section, shown, told
 from runs.models import Agent, Run
@@ -58,6 +58,11 @@ class PollsRuns(RecordAdmin):
             self.message_user(request, poller.poll_now(run))
 
 
+COST = shown("cost_micros", "cost")
+STEPS = shown("step_count", "steps")
+CREATED = shown("listed_at", "created")
+
+
 @admin.register(Run)
 class RunAdmin(PollsRuns):
     belongs_to_run = False
@@ -74,8 +79,9 @@ class RunAdmin(PollsRuns):
         "contradictions",
         "failure_cause",
     )
-    sought_by = ("run_id", "agent_id", "run_id__startswith", "prompt__icontains")
-    search_help_text = "A run id or its beginning, an agent id, or words of the prompt."
+    sought_by = ("run_id", "agent_id", "run_id__startswith")
+    search_help_text = "A run id or its beginning, an agent id, or words of prompt or summary."
+    sortable_by = ("run_id", COST, STEPS, CREATED)  # type: ignore[assignment]
     actions = ("poll_now",)
     list_filter = (
         one_of("status", "status", Run.Status.choices),
@@ -89,9 +95,9 @@ class RunAdmin(PollsRuns):
         "status",
         "agent",
         opening("prompt_start", "prompt"),
-        shown("cost_micros", "cost"),
-        shown("step_count", "steps"),
-        shown("listed_at", "created"),
+        COST,
+        STEPS,
+        CREATED,
         "took",
         "last_error",
     )
@@ -124,6 +130,15 @@ class RunAdmin(PollsRuns):
         named = Agent.objects.filter(agent_id=models.OuterRef("agent_id")).values("name")[:1]
         runs: models.QuerySet[Run] = super().get_queryset(request)
         return runs.annotate(prompt_start=Left("prompt", 100), agent_name=models.Subquery(named))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Run], search_term: str
+    ) -> tuple[models.QuerySet[Run], bool]:
+        found, has_doubles = super().get_search_results(request, queryset, search_term)
+        term = search_term.strip().replace("\x00", "")
+        if not term or found.exists():
+            return found, has_doubles
+        return searching.matching(queryset, term), False
 
     def view_on_site(self, run: Run) -> str:
         return run.get_absolute_url()

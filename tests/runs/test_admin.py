@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from runs.admin.base import Bounded
 from runs.models import (
     Agent,
     Discovery,
@@ -398,3 +399,22 @@ def test_the_raw_payload_is_downloaded_byte_for_byte_and_runs_nowhere(root: Clie
 def test_a_download_of_no_payload_is_not_found(root: Client, client: Client) -> None:
     assert root.get("/admin/runs/payload/999/download/").status_code == 404
     assert client.get("/admin/runs/payload/999/download/").status_code == 302
+
+
+def test_a_list_counts_and_pages_only_so_far_and_says_so(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bounded, "MOST", 60)
+    make_runs(70)
+    page = root.get(path_of(Run)).text
+    assert "The first 60 runs; narrow the list" in page
+    assert "?p=2" in page
+    assert "?p=3" not in page
+    with CaptureQueriesContext(connection) as queries:
+        assert root.get(path_of(Run) + "?p=2").status_code == 200
+    counts = [
+        one["sql"] for one in queries if "COUNT(*)" in one["sql"] and "runs_run" in one["sql"]
+    ]
+    assert counts
+    assert all("LIMIT 61" in sql for sql in counts)
+    assert "0 runs" in root.get(path_of(Run), {"q": "no such words"}).text
