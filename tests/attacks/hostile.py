@@ -5,9 +5,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from dashboard.notes.models import Note
 from runs import sync
 from runs.models import Agent, Poll, Revision, Run
 from tests.attacks.corpus import Payload, placed
@@ -142,6 +144,15 @@ def surround(run: Run, supply: Supply) -> None:
     for position in (1, 2):
         Revision.objects.create(
             run=run, of="step", position=position, replaced_version=1, replaced_at=now, body=earlier
+        )
+
+
+def annotate(run: Run, by: User, supply: Supply) -> None:
+    """What people say of a run can be pasted from anywhere too."""
+    for number in range(40):
+        position = number % 3 + 1 if number % 2 else None
+        Note.objects.create(
+            run=run, position=position, author=by, text=supply.one(), created_at=timezone.now()
         )
 
 

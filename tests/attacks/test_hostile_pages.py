@@ -21,7 +21,7 @@ from runs.models import Payload as Answer
 from runs.models import Run
 from tests.attacks.corpus import corpus, htmx_attributes
 from tests.attacks.extent import extent
-from tests.attacks.hostile import Supply, details, listed, step_of_many, stored, surround
+from tests.attacks.hostile import Supply, annotate, details, listed, step_of_many, stored, surround
 from tests.attacks.watched import Watch
 from tests.dashboard.links import share
 
@@ -54,6 +54,10 @@ def assert_enough(watch: Watch, few: dict[str, int]) -> None:
     assert lacking == {}, shown
 
 
+# Kinds of pages of a run that have no room for ENOUGH, and how many each must show.
+FEW = {"a step": 20, "filtered": 20, "raw": 0, "notes": 30, "export": 0, "compare": 1}
+
+
 def test_there_are_enough_payloads_and_no_two_are_alike() -> None:
     assert len({payload.text for payload in PAYLOADS}) == len(PAYLOADS) >= 500
     assert len(set(htmx_attributes())) >= 200
@@ -64,6 +68,7 @@ def test_no_text_of_a_run_acts_on_its_pages(
 ) -> None:
     with attacked(admin) as watch:
         for run in hostile_runs():
+            annotate(run, admin, Supply(PAYLOADS))
             here = f"/runs/{run.run_id}/"
             watch.visit("timeline", here)
             watch.page.evaluate(
@@ -76,12 +81,16 @@ def test_no_text_of_a_run_acts_on_its_pages(
                 watch.visit(tab, here + tab)
             for position in (2, 3, 4, 5):
                 watch.visit("a step", f"{here}steps/{position}/")
+            watch.visit("read", f"{here}read/")
+            watch.visit("notes", f"{here}notes/")
+            watch.visit("export", f"{here}export/")
+            watch.visit("compare", f"/compare/?a={run.run_id}&b={run.run_id}")
             watch.visit("raw", f"{here}raw/")
             watch.visit(
                 "filtered", f"{here}?type=tool_call&tool=%22%3E%3Cimg%20src=x%20onerror=1%3E"
             )
     report(loads=watch.loads, shown=payloads_shown(watch), requests=len(watch.asked))
-    assert_enough(watch, {"a step": 20, "filtered": 20, "raw": 0, "result/?as=text": 80})
+    assert_enough(watch, FEW)
 
 
 def test_no_text_of_a_run_acts_in_lists_and_searches(
@@ -166,6 +175,7 @@ def test_no_text_acts_for_a_recipient_or_for_whoever_shares(
         for token in tokens:
             guest.visit("shared", f"/s/{token}/")
             base = guest.page.url.removeprefix(guest.base)
+            guest.visit("shared read/", f"{base}read/")
             for tab in ("cost/", "result/", "result/?as=text", "logs/", "steps/61/", "steps/4/"):
                 guest.visit(f"shared {tab}", base + tab)
     with attacked(admin) as watch:
