@@ -23,12 +23,15 @@ class Outcome(NamedTuple):
     manifest: Manifest
     how: aftermath.Settled
     closed: int
-    replaced: Path | None  # the backup that was made of what was there before
+    replaced: Path | None  # the backup that was made of what was there before, beside the other
 
 
-def default_target(prefix: str = "runsheet") -> str:
-    stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
-    return str(settings.DATA_DIR / "backups" / f"{prefix}-{stamp}.backup")
+def default_target() -> str:
+    return str(settings.DATA_DIR / "backups" / _stamped("runsheet"))
+
+
+def _stamped(prefix: str) -> str:
+    return f"{prefix}-{timezone.now():%Y%m%d-%H%M%S}.backup"
 
 
 def back_up(target: str) -> Manifest:
@@ -106,7 +109,7 @@ def restore(path: Path, *, replace: bool, keep_links: bool) -> Outcome:
             f"{count} other connections use the database: stop web, worker and beat first."
         )
     carried = None if is_empty else carry.read()
-    replaced = None if is_empty else Path(default_target("replaced"))
+    replaced = None if is_empty else path.resolve().parent / _stamped("replaced")
     if replaced:
         back_up(str(replaced))
     with _restored(reader):

@@ -125,7 +125,7 @@ def test_what_is_not_a_whole_backup_of_ours_changes_nothing(tmp_path: Path, dama
     with pytest.raises(CommandError):
         restore(source, replace=True)
     assert Run.objects.filter(run_id="run_kept").exists()
-    assert not (tmp_path / "backups").exists()
+    assert [*tmp_path.glob("replaced-*")] == []
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
