@@ -34,6 +34,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
+        self._frozen: set[socket.socket] = set()
         self._ends = threading.Event()
 
     def __enter__(self) -> Self:
@@ -44,6 +45,10 @@ class Proxy:
         self._ends.set()
         self._listener.close()
         self.drop_all()
+
+    def freeze_all(self) -> None:
+        """Let every connection that is open fall silent for ever; new ones are served."""
+        self._frozen |= self._open
 
     def drop_all(self) -> None:
         """End every connection that is open."""
@@ -76,6 +81,7 @@ class Proxy:
         self._pump(near, far, False)
         back.join()
         self._open -= {near, far}
+        self._frozen -= {near, far}
         near.close()
         far.close()
 
@@ -84,6 +90,8 @@ class Proxy:
         passed = 0
         with suppress(OSError):
             while piece := source.recv(PIECE):
+                if source in self._frozen:
+                    continue
                 if self.fault in ("reset", "cut", "half-close") and is_answer:
                     sink.sendall(piece[: max(0, breaks_after - passed)])
                     passed += len(piece)

@@ -60,6 +60,7 @@ class Rig:
         self.folder = folder
         self.simulator = SimulatorServer(**({"speed": 60.0, "seed": seed} | simulated))
         self.processes: list[Worker] = []
+        self._gone: list[Worker] = []
         self.valkey: subprocess.Popen[bytes] | None = None
         self.valkey_port = free_port()
         self.seed = seed
@@ -159,8 +160,16 @@ class Rig:
     def alive(self, kind: str) -> list[Worker]:
         return [one for one in self.processes if one.kind == kind and is_alive(one.pid)]
 
+    def ended(self, kind: str) -> list[Worker]:
+        """Those that ended since this was asked last."""
+        gone = [one for one in self.processes if one.kind == kind and not is_alive(one.pid)]
+        self.processes = [one for one in self.processes if one not in gone]
+        self._gone += gone
+        return gone
+
     def log(self) -> str:
-        return "\n".join(one.log.read_text(errors="replace") for one in self.processes)
+        everyone = [*self._gone, *self.processes]
+        return "\n".join(one.log.read_text(errors="replace") for one in everyone)
 
     # Signs
 
@@ -170,16 +179,16 @@ class Rig:
 
     def wait_for_polls(self, seconds: float, more: int = 1, why: str = "polls to go on") -> float:
         """Seconds until `more` claims ended well."""
-        begun, known = time.monotonic(), self._good_polls()
+        begun, known = time.monotonic(), self.good_polls()
 
         def have_come() -> bool:
-            now = self._good_polls()
+            now = self.good_polls()
             return len([pk for pk in now if now[pk] != known.get(pk)]) >= more
 
         until(have_come, seconds, why)
         return time.monotonic() - begun
 
-    def _good_polls(self) -> dict[int, Any]:
+    def good_polls(self) -> dict[int, Any]:
         return dict(Poll.objects.exclude(last_ok_at=None).values_list("pk", "last_ok_at"))
 
     def in_flight(self) -> bool:
