@@ -7,9 +7,11 @@ from typing import Any
 
 from django.db.models.functions import Left, Length
 
+from dashboard import matching
 from dashboard import outline as outlines
 from dashboard.audience import Audience
 from dashboard.outline import Brief
+from dashboard.passages import Matched
 from dashboard.rendering import payload
 from dashboard.rendering.payload import Payload
 from dashboard.sizes import Octets
@@ -61,9 +63,17 @@ def body(
         "line": line,
         "step_id": texts["step_id"],
         "is_page": is_page,
+        "cost": _cost(run, step),
         "parts": _parts(run, line, texts, step.answer, is_page),
         "revisions": _revisions(run, step) if line.was_changed else [],
     }
+
+
+def _cost(run: Run, step: Brief) -> Matched | None:
+    """What usage entries tell of this very call, if any do beyond doubt."""
+    if step.is_gone or step.type != Step.Type.TOOL_CALL:
+        return None
+    return matching.costs(run, step.position, step.position).get(step.position)
 
 
 def page(run: Run, audience: Audience, now: dt.datetime, step: Brief) -> dict[str, Any]:

@@ -180,3 +180,13 @@ def test_the_document_says_matched_beside_the_step_and_leads_to_the_entry(
     assert "Case.dev reports no cost of a step. Usage entry 1 is about this call" in second
     before = Run.objects.values_list("cost_micros", "entries_cost_micros").get(pk=run.pk)
     assert before == (run.cost_micros, run.entries_cost_micros), "sums are what they were"
+
+
+def test_a_step_alone_says_what_is_matched_with_it(run: Run, viewer_client: Client):
+    call(run, 10)
+    entry(run, 11, cost_micros=1_600)
+    alone = viewer_client.get(f"/runs/{run.run_id}/steps/1/").text
+    assert "Cost, matched by time and address" in alone
+    assert "$0.001600" in alone
+    opened = viewer_client.get(f"/runs/{run.run_id}/steps/1/", headers={"HX-Request": "true"}).text
+    assert "$0.0016</data> matched</a>" in opened
