@@ -146,7 +146,7 @@ def test_no_text_of_a_run_acts_in_the_administration(
     shown = payloads_shown(watch)
     report(loads=watch.loads, shown=shown, requests=len(watch.asked))
     for kind in ("runs_run, one", "runs_step, one", "runs_step", "runs_usageentry"):
-        assert shown[kind] >= extent(30, 100), shown
+        assert shown[kind] >= extent(30, 80), shown
 
 
 def _shared(run: Run, by: User, supply: Supply, **chosen: Any) -> int:
