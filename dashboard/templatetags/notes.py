@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.db.models import Count, Value
 
 from dashboard.notes.models import Mention, Note, RunLabel
 from runs.models import Run
@@ -12,12 +13,15 @@ register = template.Library()
 
 @register.inclusion_tag("notes/_line.html")
 def notes_line(run: Run) -> dict[str, Any]:
-    """Labels of the run and the way to its notes."""
-    labels = RunLabel.objects.filter(run=run).select_related("label")
+    """Labels of the run and the way to its notes, in one query."""
+    labels = RunLabel.objects.filter(run=run).order_by().values_list("label__name", Value(0))
+    notes = Note.objects.filter(run=run, removed_at=None).order_by().values("run")
+    counted = notes.annotate(count=Count("pk")).values_list(Value(""), "count")
+    found = list(labels.union(counted, all=True).order_by())
     return {
         "run": run,
-        "labels": [one.label.name for one in labels],
-        "count": Note.objects.filter(run=run, removed_at=None).count(),
+        "labels": sorted((name for name, _ in found if name), key=str.casefold),
+        "count": sum(count for _, count in found),
     }
 
 

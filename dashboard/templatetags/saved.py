@@ -3,10 +3,10 @@
 from typing import Any
 
 from django import template
+from django.db.models import Exists, OuterRef
 
-from dashboard.saved import flows
 from dashboard.saved.chips import chips
-from dashboard.saved.models import SavedView
+from dashboard.saved.models import DefaultView, SavedView
 
 register = template.Library()
 
@@ -15,13 +15,9 @@ register = template.Library()
 def saved_views(context: template.Context) -> dict[str, Any]:
     """One's own and shared views as links; that which asks what the page asks is marked."""
     person, asked = context["request"].user.pk, context["asked"]
-    default = flows.default_of(person)
-    return {
-        "views": list(SavedView.objects.seen_by(person)[:50]),
-        "query": asked.query(),
-        "default": default.pk if default else None,
-        "person": person,
-    }
+    default = DefaultView.objects.filter(view=OuterRef("pk"), user=person)
+    views = SavedView.objects.seen_by(person).annotate(is_default=Exists(default))
+    return {"views": list(views[:50]), "query": asked.query(), "person": person}
 
 
 @register.inclusion_tag("saved/_chips.html", takes_context=True)
