@@ -223,7 +223,7 @@ def _to_stream(request: HttpRequest, token: str, public_id: str) -> Answer:
         ordinal = doors.ordinal_of(request, link) if link else None
         is_open = link is not None and ordinal is not None
     else:
-        link, ordinal = _link_of(token, visitor, ()), None
+        link, ordinal = _link_of(request, token, visitor, ()), None
         is_open = link is not None and not link.passphrase and link.most_views is None
     # A copy never changes, so there is nothing to wait for.
     if link is None or not is_open or link.is_frozen:
