@@ -50,6 +50,7 @@ def _arguments() -> Namespace:
     parser.add_argument("--only", type=_some_of(SECTIONS), default=list(SECTIONS), help=names)
     parser.add_argument("--databases", type=_some_of(BOTH), default=list(BOTH))
     parser.add_argument("--full", action="store_true", help="also what takes many minutes")
+    parser.add_argument("--quick", action="store_true", help="only whether it works")
     parser.add_argument("--seconds", type=float, help="how long what lasts shall last")
     parser.add_argument("--json", type=Path, help="where to write the results")
     return parser.parse_args()
@@ -71,6 +72,7 @@ def _run(name: str, database: str, given: Namespace, report: dict[str, Any]) -> 
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
         words = [sys.executable, "-m", "benchmarks.section", name, database, lines.name]
         words += ["--full"] if given.full else []
+        words += ["--quick"] if given.quick else []
         words += ["--seconds", str(given.seconds)] if given.seconds else []
         try:
             code = subprocess.run(

@@ -95,11 +95,13 @@ type Result = Figure | Growth
 
 class Bench(msgspec.Struct, frozen=True):
     """How a section shall measure. `seconds` is how long what lasts shall last, if it was said;
-    `full` asks for the sizes that take minutes."""
+    `full` asks for the sizes that take minutes, `quick` for ones that tell nothing but whether it
+    works at all."""
 
     database: str
     full: bool = False
     seconds: float | None = None
+    quick: bool = False
 
 
 def timed(act: Callable[[], object]) -> float:

@@ -24,10 +24,11 @@ def main() -> None:
     parser.add_argument("database", choices=("sqlite", "postgresql"))
     parser.add_argument("into", type=Path)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
     prepare(given.database)
-    bench = Bench(given.database, given.full, given.seconds)
+    bench = Bench(given.database, given.full, given.seconds, given.quick)
     with given.into.open("ab", buffering=0) as lines:
         lines.write(msgspec.json.encode({"type": "ground", **_ground()}) + b"\n")
         for result in import_module(f"benchmarks.{given.name}").measure(bench):
