@@ -3,10 +3,27 @@
 import json
 from typing import Any
 
+import dj_database_url
+from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.models import Model
 
 from runs.models import Payload, Revision, Run, Step, UsageEntry
+from tests import postgresql
+
+
+def another_postgresql() -> DatabaseWrapper:
+    """A server of its own with the tables of the record, to be put in the place of the default."""
+    settings = connections.databases["default"] | dj_database_url.parse(postgresql.start())
+    settings |= {"OPTIONS": {}, "CONN_HEALTH_CHECKS": True}
+    wrapper = DatabaseWrapper(settings, "default")
+    with wrapper.schema_editor() as editor:
+        for model in apps.get_app_config("runs").get_models():
+            editor.create_model(model)
+    return wrapper
+
 
 OWN = {"id", "run", "run_id", "pk"}  # keys of rows: told by each database for itself
 

@@ -7,11 +7,8 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-import dj_database_url
 import pytest
-from django.apps import apps
 from django.db import connections, transaction
-from django.db.backends.postgresql.base import DatabaseWrapper
 from django.utils import timezone
 
 from runs import poller, sync
@@ -20,9 +17,8 @@ from runs.casedev.errors import Unreadable
 from runs.claims import LEASE, Claim, claim
 from runs.models import Run, Step
 from runs.poller import Outcome
-from tests import postgresql
 from tests.chaos.mutants import Recorded, hostile, recorded
-from tests.chaos.record import dump, visible
+from tests.chaos.record import another_postgresql, dump, visible
 from tests.chaos.rows import Cases
 from tests.runs.answers import details, entry, step
 from tests.runs.polling import due_run
@@ -154,7 +150,7 @@ def _drift(stored: tuple[Run, dict[str, Any]], body: Recorded, mutant: bytes, wo
 @pytest.mark.timeout(0)
 def test_hostile_json_is_stored_or_refused_the_same_on_both_databases(cases: Cases) -> None:
     ours = connections["default"]
-    theirs = _other_database()
+    theirs = another_postgresql()
     try:
         for case in cases:
             words, body = hostile(case.number, case.chance)
@@ -180,17 +176,6 @@ def _what_becomes_of(body: bytes) -> str:
         except Unreadable as error:
             sync.refuse(run, body, error.sentence, NOW)
         return dump(run)
-
-
-def _other_database() -> DatabaseWrapper:
-    """A PostgreSQL with the tables of the record."""
-    settings = connections.databases["default"] | dj_database_url.parse(postgresql.start())
-    settings["OPTIONS"] = {}
-    wrapper = DatabaseWrapper(settings, "default")
-    with wrapper.schema_editor() as editor:
-        for model in apps.get_app_config("runs").get_models():
-            editor.create_model(model)
-    return wrapper
 
 
 def test_a_mutant_names_what_was_done_to_it() -> None:
