@@ -16,7 +16,7 @@ from tests.factories import make_runs
 from tests.runs.answers import details, reply, step
 from tests.runs.polling import Api
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(0)]
 
 START = dt.datetime(2026, 11, 2, 15, 0, tzinfo=dt.UTC)
 HOUR, YEAR = 3600.0, 365 * 86_400.0
@@ -61,7 +61,6 @@ def pass_time(clock: Any, org: Org, seconds: int, pace: float = 1.0) -> None:
 
 
 @pytest.mark.row("outage")
-@pytest.mark.timeout(0)
 def test_two_hours_without_case_dev_and_the_return(cases: Cases) -> None:
     for case in cases:
         with time_machine.travel(START, tick=False) as clock:
@@ -113,7 +112,6 @@ def test_a_poison_run_is_put_aside_and_slows_the_others_by_a_tenth_at_most(cases
 
 
 @pytest.mark.row("clocks")
-@pytest.mark.timeout(0)
 def test_clocks_that_jump_and_workers_that_differ_harm_nothing(cases: Cases) -> None:
     with time_machine.travel(START, tick=False) as clock:
         org = Org(2)

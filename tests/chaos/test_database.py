@@ -27,7 +27,7 @@ from tests.conftest import signed_in
 from tests.runs.answers import details, step
 from tests.runs.polling import Api, due_run, in_threads, make_due, now_details, poll_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(0)]
 SECONDS = 3.0
 
 
@@ -84,7 +84,6 @@ def _end_all_others() -> None:
 
 
 @pytest.mark.row("restarted")
-@pytest.mark.timeout(0)
 def test_a_postgresql_that_starts_anew_is_used_again_at_once(cases: Cases) -> None:
     """Without a word to its clients, as in a crash, or after they were told; polls go on within
     five seconds of its return, and nothing that was written is gone."""
@@ -157,7 +156,6 @@ class Server:
 
 
 @pytest.mark.row("locked")
-@pytest.mark.timeout(0)
 def test_eight_writers_and_fifty_readers_meet_no_error(
     cases: Cases, viewer: User, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from runs.models import Discovery, Run
 from tests.chaos.rows import Cases
 from tests.runs.answers import client_of, reply
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(0)]
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 TURNS = 40
 
