@@ -11,10 +11,12 @@ from tests.product import PASSWORD, ROOT, Product, until
 
 FOLDER = ROOT / "docs" / "screenshots"
 LOOKS = {
-    "": {"color_scheme": "light", "viewport": {"width": 1200, "height": 1000}},
-    "-dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 1000}},
-    "-narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 800}},
+    "": {"color_scheme": "light", "viewport": {"width": 1120, "height": 780}},
+    "-dark": {"color_scheme": "dark", "viewport": {"width": 1120, "height": 780}},
+    "-narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 1100}},
 }
+# Taken in every look; the others only in light, so that the pictures stay below 6 MB in all.
+KEY_PAGES = ("overview", "list", "run", "read", "cost", "result", "shared")
 
 
 def take() -> None:
@@ -24,8 +26,8 @@ def take() -> None:
             executable_path=browsers.system_browser(), args=[*browsers.ARGUMENTS]
         )
         try:
-            product.start()
-            until(lambda: product.get("/readyz").status_code == 200, 60, "the demo to be ready")
+            product.start(240)
+            until(lambda: product.get("/readyz").status_code == 200, 240, "the demo to be ready")
             for name, look in LOOKS.items():
                 _take_all(browser, product.url, name, look)
         finally:
@@ -42,21 +44,51 @@ def _take_all(browser: Browser, url: str, suffix: str, look: Mapping[str, object
         page.get_by_role("button", name="Log in", exact=True).click()
         running = _first_run(page, f"{url}/runs/?status=running&sort=steps")
         ended = _first_run(page, f"{url}/runs/?status=completed&sort=cost")
-        for name, address in {
+        shared = _share(page, ended)
+        pages = {
             "overview": f"{url}/",
             "list": f"{url}/runs/",
             "run": running,
+            "read": f"{ended}read/",
             "cost": f"{ended}cost/",
             "result": f"{ended}result/",
-        }.items():
+            "logs": f"{ended}logs/",
+            "step": f"{ended}steps/2/",
+            "share": f"{ended}share/",
+            "compare": f"{url}/compare/?a={_id(ended)}&b={_id(running)}",
+            "exports": f"{ended}export/",
+            "notes": f"{ended}notes/",
+            "status": f"{url}/status/",
+            "account": f"{url}/accounts/",
+            "keys": f"{url}/help/keys/",
+            "shared": shared,
+            "share-links": f"{url}/share-links/",
+        }
+        for name, address in pages.items():
+            if suffix and name not in KEY_PAGES:
+                continue
             page.goto(address)
             page.locator("main").wait_for()
             page.screenshot(path=FOLDER / f"{name}{suffix}.png")
 
 
+def _id(address: str) -> str:
+    return address.rstrip("/").rpartition("/")[2]
+
+
+def _share(page: Page, run: str) -> str:
+    """The address of a new link to the run."""
+    page.goto(f"{run}share/")
+    page.fill("[name=purpose]", "For opposing counsel")
+    for part in ("request", "timeline", "cost"):
+        page.locator(f"[name=shows][value={part}]").check()
+    page.get_by_role("button", name="Create link").click()
+    return page.locator("#share-address").inner_text()
+
+
 def _first_run(page: Page, listing: str) -> str:
     page.goto(listing)
-    link = page.locator("main a[href^='/runs/run_']").first
+    link = page.locator("main tr .words a").first
     link.wait_for()
     return str(link.evaluate("link => link.href"))
 
