@@ -54,17 +54,14 @@ def every_route(world: World) -> Iterator[State]:
     for route in routes():
         if route.startswith(("/admin/", "/^s/")) or "logout" in route or "live" in route:
             continue
-        for who in ("admin", "link A", "stranger"):
-            if (who == "link A") != route.startswith("/s/-/"):
-                continue
+        for who in ("link A",) if route.startswith("/s/-/") else ("admin", "stranger"):
             address = world.address(route, who)
             answer = world.clients[who].get(address, headers={"accept": "text/html"})
             # No file, no stream, no piece of a page.
             is_page = not answer.streaming and answer.content[:15].lower() == b"<!doctype html>"
             if answer.status_code in (200, 403) and is_page:
-                yield State(
-                    _short(route), "full" if who != "stranger" else "stranger", who, address
-                )
+                yield State(_short(route), "full", who, address)
+                break  # what strangers see of it is the same page
 
 
 def of_runs(_: World) -> list[State]:
@@ -125,7 +122,7 @@ def all_states(world: World) -> Iterator[State]:
     yield from empty(world)
 
 
-def contexts(world: World, browser: Browser, site: str) -> dict[str, BrowserContext]:
+def contexts(world: World, browser: Browser) -> dict[str, BrowserContext]:
     """A browser's context for each role, signed in as its client is."""
     made = {}
     for who in ("stranger", "admin", "link A"):
