@@ -1,4 +1,4 @@
-"""How an agent's finished runs went, so that a run which stands still can be told from a slow one."""
+"""How an agent's finished runs went: what tells a run that stands still from a slow one."""
 
 from django.db import models
 
