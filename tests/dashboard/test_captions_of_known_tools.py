@@ -92,7 +92,8 @@ def test_no_shape_of_an_output_takes_the_words_away():
 
 
 def test_what_no_rule_knows_is_said_by_its_own_name():
-    for given in ({}, [], 3, None, "x", {"a": {"b": []}}):
+    strange: tuple[Any, ...] = ({}, [], 3, None, "x", {"a": {"b": []}})
+    for given in strange:
         assert caption("frobnicate", given).startswith("Called frobnicate")
     for tool, _, _ in TOOLS:
         assert caption(tool, {"unheard": "of"}), tool
