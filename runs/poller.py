@@ -19,7 +19,18 @@ import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 from django.db.models import Q
 
-from runs import breaker, bulk, fingerprints, gauges, habits, notices, places, schedule, searching, sync
+from runs import (
+    breaker,
+    bulk,
+    fingerprints,
+    gauges,
+    habits,
+    notices,
+    places,
+    schedule,
+    searching,
+    sync,
+)
 from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
