@@ -41,8 +41,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", default="", help="run this one alone")
     parser.add_argument("--database", default=",".join(DATABASES))
-    parser.add_argument("--processes", default="2", help="of pytest")
-    return parser.parse_args()
+    parser.add_argument("--processes", default="", help="of pytest")
+    asked = parser.parse_args()
+    # The short rows mostly wait for processes to start and to end.
+    asked.processes = asked.processes or ("4" if asked.short else "2")
+    return asked
 
 
 def _run(asked: argparse.Namespace, database: str, rows: list[Row], seed: int, tally: str) -> int:
