@@ -26,5 +26,6 @@ SECTIONS = {
     "memory": Section("what a worker's process holds"),
     "footprint": Section("what all of make run holds and takes, and how soon it is there"),
     "lists": Section("the lists of very many runs", BOTH, limit=2_400),
+    "streams": Section("one change to a thousand open pages", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

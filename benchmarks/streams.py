@@ -1,0 +1,215 @@
+"""A thousand open streams on one run, beside a thousand of a bare ASGI application."""
+
+import asyncio
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from benchmarks.figures import Bench, Figure, Result, quantile, ratio, value
+from runs import notices, outlines
+from runs.models import Poll, Run, Step
+
+STREAMS = 1_000
+CHANGES = 10
+PAUSE = 2.0  # seconds between two changes
+
+
+class Server:
+    """uvicorn in a process of its own."""
+
+    def __init__(self, application: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+        command = [sys.executable, "-m", "uvicorn", application, "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, "--log-level", "warning", "--no-access-log"], env={**os.environ}
+        )
+
+    def wait(self) -> None:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise TimeoutError("the server does not listen")
+
+    @property
+    def memory(self) -> int:
+        """Bytes resident."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Watcher:
+    """Open streams, and when the first bytes after each change came to each."""
+
+    def __init__(self) -> None:
+        self.arrived: list[float] = []
+        self.since = float("inf")
+        self.tasks: list[asyncio.Task[None]] = []
+        self.opened = 0
+
+    async def open(self, port: int, path: str, cookie: str, number: int) -> None:
+        for _ in range(number):
+            self.tasks.append(asyncio.create_task(self._read(port, path, cookie)))
+            if len(self.tasks) % 50 == 0:
+                await asyncio.sleep(0.2)
+        async with asyncio.timeout(300):
+            while self.opened < len(self.tasks):  # noqa: ASYNC110 - a benchmark may look
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
+
+    async def _read(self, port: int, path: str, cookie: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        lines = (f"GET {path} HTTP/1.1", "Host: localhost", "Accept: text/event-stream")
+        writer.write("\r\n".join([*lines, f"Cookie: {cookie}", "", ""]).encode())
+        status = await reader.readline()
+        if b" 200 " not in status:
+            raise ConnectionError(status)
+        self.opened += 1
+        has_told = float("-inf")
+        while await reader.read(65_536):
+            if has_told < self.since <= (now := time.monotonic()):
+                has_told = now
+                self.arrived.append(now - self.since)
+
+    async def spread(self, change: Callable[[], object]) -> list[float]:
+        """Milliseconds from a change to its first bytes, each stream's, sorted."""
+        self.arrived, self.since = [], time.monotonic()
+        await asyncio.to_thread(change)
+        async with asyncio.timeout(60):
+            while len(self.arrived) < len(self.tasks):  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(PAUSE)
+        self.since = float("inf")
+        return [seconds * 1000 for seconds in self.arrived]
+
+
+def measure(bench: Bench) -> Iterator[Result]:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    call_command("collectstatic", interactive=False, verbosity=0)
+    run, cookie = _ground()
+    path = f"/runs/{run.run_id}/live/?since={run.version}"
+    for processes, number in ((1, STREAMS), (2, 2 * STREAMS)):
+        if processes > 1 and not bench.full:
+            continue
+        floor, floor_memory = asyncio.run(
+            _spread("benchmarks.bare:application", processes, number, "/", "", _tick)
+        )
+        ours, memory = asyncio.run(
+            _spread(
+                "dashboard.asgi:application", processes, number, path, cookie, lambda _: step(run)
+            )
+        )
+        what = f"a change to {number:,} streams over {processes} process{'es' * (processes > 1)}"
+        yield Figure(
+            what=f"{what}, p99",
+            ours=quantile(ours, 0.99),
+            floor=quantile(floor, 0.99),
+            floor_is="bare ASGI",
+            targets=(value(150.0), ratio(4.0)),
+        )
+        yield Figure(
+            what=f"memory a stream, {number:,} streams",
+            ours=memory,
+            unit="kB",
+            floor=floor_memory,
+            floor_is="bare ASGI",
+            targets=(value(48.0),),
+        )
+
+
+async def _spread(
+    application: str,
+    processes: int,
+    number: int,
+    path: str,
+    cookie: str,
+    change: Callable[[list[int]], object],
+) -> tuple[list[float], float]:
+    """All times from a change to a stream, and kilobytes a stream."""
+    servers = [Server(application) for _ in range(processes)]
+    watcher = Watcher()
+    try:
+        for server in servers:
+            server.wait()
+            await watcher.open(server.port, path, cookie, 1)
+        before = sum(server.memory for server in servers)
+        for server in servers:
+            await watcher.open(server.port, path, cookie, number // processes - 1)
+        memory = (sum(server.memory for server in servers) - before) / number / 1000
+        ports = [server.port for server in servers]
+        await watcher.spread(lambda: change(ports))
+        times: list[float] = []
+        for _ in range(CHANGES):
+            times += await watcher.spread(lambda: change(ports))
+        return times, memory
+    finally:
+        for task in watcher.tasks:
+            task.cancel()
+        for server in servers:
+            server.end()
+
+
+def _tick(ports: list[int]) -> None:
+    for port in ports:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(
+                b"GET /tick HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            connection.recv(1_000)
+
+
+def _ground() -> tuple[Run, str]:
+    now = timezone.now()
+    run = Run.objects.create(
+        run_id="run_streams",
+        status="running",
+        prompt="Review the agreement.",
+        listed_at=now,
+        created_at=now,
+        started_at=now,
+        first_seen_at=now,
+        changed_at=now,
+        version=1,
+    )
+    Poll.objects.create(run=run, last_ok_at=now, due_at=now)
+    client = Client()
+    client.force_login(User.objects.create_superuser("bench"))
+    name = settings.SESSION_COOKIE_NAME
+    return run, f"{name}={client.cookies[name].value}"
+
+
+def step(run: Run) -> None:
+    """What a sync does: a new step under a new version, and a notice."""
+    run.version += 1
+    run.step_count += 1
+    Step.objects.create(
+        run=run,
+        position=run.step_count,
+        type="output",
+        content="The clause stands in section 12. " * 20,
+        timestamp=timezone.now(),
+        changed_version=run.version,
+    )
+    outlines.rebuild(run)
+    Run.objects.filter(pk=run.pk).update(version=run.version, step_count=run.step_count)
+    notices.publish([notices.Notice(run.pk, run.version)])
