@@ -9,7 +9,8 @@ from itertools import batched
 from typing import Any
 
 from django.db import connection
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import StrIndex
 
 from runs.models import Run, RunText
 
@@ -65,7 +66,9 @@ def matching(runs: QuerySet[Run], words: str, at_most: int = MANY) -> QuerySet[R
     if len(found) <= at_most:
         return runs.filter(pk__in=found)
     text = RunText.objects.filter(run=OuterRef("pk")).values("folded")
-    return runs.alias(text_of=Subquery(text)).filter(text_of__contains=fold(words))
+    # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all runs.
+    place = StrIndex(Subquery(text), Value(fold(words)))
+    return runs.alias(found_at=place).filter(found_at__gt=0)
 
 
 def keys(words: str, at_most: int) -> list[int]:
