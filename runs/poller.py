@@ -344,7 +344,7 @@ def _unstorable(held: Claim, answer: Answer, error: Exception) -> Unreadable:
 
 def _hold(held: Claim) -> Run | None:
     """The claimed run, its poll locked until the transaction ends; None if overtaken."""
-    polls = Poll.objects.select_for_update(of=("self",)).select_related("run")
+    polls = Poll.objects.select_for_update(of=("self",)).select_related("run__fingerprint")
     poll = polls.filter(pk=held.run, fence=held.fence).first()
     return poll.run if poll else None
 

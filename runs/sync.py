@@ -93,7 +93,7 @@ def apply(run: Run, body: bytes, now: dt.datetime) -> Change:
 def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     """Store what was read of `run` at `now`; `run` is changed in memory too."""
     details, notes = reading.details, list(reading.notes)
-    kept = Fingerprint.objects.filter(run=run).first() or Fingerprint(run=run)
+    kept = _fingerprint_of(run)
     version = run.version + 1
 
     before = kept.steps, kept.entries
@@ -276,6 +276,13 @@ def _keep_body(run: Run, packed: bytes, size: int, now: dt.datetime) -> None:
         unique_fields=["run", "kind"],
         update_fields=["body", "size", "observed_at"],
     )
+
+
+def _fingerprint_of(run: Run) -> Fingerprint:
+    try:
+        return run.fingerprint  # come with the run, where that was asked for
+    except Fingerprint.DoesNotExist:
+        return Fingerprint(run=run)
 
 
 def _keep_fingerprint(kept: Fingerprint) -> None:
