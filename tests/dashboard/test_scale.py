@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from dashboard import filters
 from dashboard.rows import for_rows
@@ -98,7 +99,7 @@ def test_every_order_of_the_list_is_that_of_an_index():
         asked = filters.Asked(sort=sort)
         runs = for_rows(filters.matching(asked))
         with CaptureQueriesContext(connection) as queries:
-            assert len(filters.page(runs, asked, 50, filters.timezone.now()).runs) == 50
+            assert len(filters.page(runs, asked, 50, timezone.now()).runs) == 50
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
                 cursor.execute("SET LOCAL enable_seqscan = off")
