@@ -154,7 +154,7 @@ def by_length(
             reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
             going = going.filter(span__lte=reached).filter(Q(span__lt=reached) | Q(pk__lt=after.pk))
         for run in going.order_by("-span", "-pk")[: length + 1]:
-            span = run.span // dt.timedelta(microseconds=1)  # type: ignore[attr-defined]
+            span = run.span // dt.timedelta(microseconds=1)
             found.append((span, run.pk, run))
         found.sort(key=lambda one: one[:2], reverse=True)
     shown = found[: length + 1]
