@@ -31,7 +31,7 @@ def default_target() -> str:
 
 
 def _stamped(prefix: str) -> str:
-    return f"{prefix}-{timezone.now():%Y%m%d-%H%M%S}.backup"
+    return f"{prefix}-{timezone.now():%Y%m%d-%H%M%S-%f}.backup"
 
 
 def back_up(target: str) -> Manifest:
