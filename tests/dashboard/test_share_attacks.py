@@ -116,7 +116,7 @@ def every_answer(client: Client, token: str, steps: int, run_version: int) -> di
     return told
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(1_500)
 def test_no_answer_of_a_redacted_link_holds_a_redacted_word(
     member: User, record_property: Any
 ) -> None:
