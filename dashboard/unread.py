@@ -1,12 +1,11 @@
 """What is sent to the address of a callback is not read: Django takes the whole body of a request,
 to disk if it is large, before any view can refuse it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-type Message = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[Message]]
-type Send = Callable[[Message], Awaitable[None]]
+type Receive = Callable[[], Awaitable[Any]]
+type Send = Callable[[Any], Awaitable[None]]
 type App = Callable[[Any, Any, Any], Awaitable[None]]
 
 PREFIX = "/callbacks/"
@@ -18,7 +17,7 @@ class Unread:
     def __init__(self, app: App) -> None:
         self.app = app
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             await self.app(scope, _empty(receive), send)
         else:
@@ -28,7 +27,7 @@ class Unread:
 def _empty(receive: Receive) -> Receive:
     is_told = False
 
-    async def told() -> Message:
+    async def told() -> Any:
         nonlocal is_told
         if not is_told:
             is_told = True

@@ -213,8 +213,10 @@ def test_how_fresh_the_whole_site_is() -> None:
     said = site(**REFUSED)
     assert (said.state, said.sentence) == (
         "refused",
-        "Case.dev refuses our key, so polling has stopped: Case.dev answered 401: Invalid key, "
-        "next try in 14 min.",
+        (
+            "Case.dev refuses our key, so polling has stopped: "
+            "Case.dev answered 401: Invalid key, next try in 14 min."
+        ),
     )
 
 

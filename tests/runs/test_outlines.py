@@ -70,9 +70,10 @@ def derived(run: Run) -> tuple[Tally, list[tuple[Any, ...]]]:
 
 def in_cells(tally: Tally) -> dict[str, Any]:
     """A tally that may be compared: cells that were kept from the start may be coarser."""
-    return msgspec.to_builtins(
+    plain: dict[str, Any] = msgspec.to_builtins(
         {"kinds": sorted(map(str, tally.kinds.items())), "gone": tally.gone, "at": tally.spoken_at}
-    ) | {
+    )
+    return plain | {
         "timed": sum(sum(cell[2:]) for cell in tally.timed.cells.values()),
         "lanes": [sum(cell[lane] for cell in tally.timed.cells.values()) for lane in range(2, 6)],
         "timeless": tally.timeless,
@@ -83,7 +84,8 @@ def in_cells(tally: Tally) -> dict[str, Any]:
 def test_an_outline_that_followed_each_answer_is_the_one_made_of_all_steps_at_once():
     for seed in range(12):
         chance = random.Random(seed)
-        run, steps = new_run(run_id=f"run_{seed}"), []
+        run = new_run(run_id=f"run_{seed}")
+        steps: list[dict[str, Any]] = []
         for number in range(12):
             change(chance, steps, number)
             run = take(run, steps)
