@@ -271,6 +271,7 @@ def log_closed() -> Iterator[None]:
         cursor.execute("ALTER TABLE dashboard_audit RENAME TO dashboard_audit_away")
         yield
         cursor.execute("ALTER TABLE dashboard_audit_away RENAME TO dashboard_audit")
+    raise_triggers()
 
 
 def test_what_cannot_be_recorded_is_not_shown(viewer_client: Client, member: User) -> None:

@@ -99,6 +99,7 @@ def test_the_reference_sample_fills_every_column(run: Run) -> None:
     assert empty == {
         *("provider", "runtime_id", "runtime_state"),  # not on the page
         *("tool_call_count", "prompt_is_cut", "contradictions", "failure_cause"),
+        "lasted_micros",  # 0: it ends at its start
     }
     assert (run.step_count, run.entry_count, run.entries_cost_micros) == (1, 1, 123)
     assert run.cost_micros == 123
