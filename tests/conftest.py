@@ -22,7 +22,8 @@ import uvicorn
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
-from django.test import Client
+from django.core.management import CommandError
+from django.test import Client, TransactionTestCase
 
 from dashboard import static
 from runs import habits
@@ -156,6 +157,26 @@ def _server(django_db_setup: None) -> Iterator[str]:
     server.should_exit = True
     thread.join(10)
     listener.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_flush() -> Iterator[None]:
+    """A stream that a test leaves open may be reading while the tables are emptied after it, and
+    PostgreSQL ends one of two that wait for each other: then they are emptied once more."""
+    empty = TransactionTestCase._fixture_teardown
+
+    def patient(case: TransactionTestCase) -> None:
+        for _ in range(4):
+            try:
+                return empty(case)
+            except CommandError as error:
+                if "deadlock" not in str(error.__cause__):
+                    raise
+        return empty(case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", patient)
+        yield
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_passkey_is_added_logs_in_alone_and_serves_as_second_factor(
     page.get_by_role("button", name="Add").click()
     expect(page.locator(".codes li")).to_have_count(10)
     page.goto(f"{here}/accounts/2fa/")
-    expect(page.locator(".keys")).to_contain_text("My telephone")
+    expect(page.locator(".keyring")).to_contain_text("My telephone")
 
     log_out(page, here)
     page.get_by_role("button", name="Log in with a passkey").click()

@@ -367,8 +367,9 @@ def test_a_get_writes_nothing_but_its_view_their_count_and_the_audit_log(
     for path in (*PAGES, *DOWNLOADS):
         with CaptureQueriesContext(connection) as queries:
             client.get(f"/s/{token}/{path}")
-        writes = [q["sql"] for q in queries if q["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+        verbs = ("INSERT", "UPDATE", "DELETE", "WITH")
+        writes = [q["sql"] for q in queries if q["sql"].lstrip().startswith(verbs)]
         counted, noted, audited = writes
         assert counted.startswith('UPDATE "dashboard_sharelink" SET "openings" ='), path
         assert noted.startswith('INSERT INTO "dashboard_shareview"'), path
-        assert audited.startswith("INSERT INTO dashboard_audit "), path
+        assert "INSERT INTO dashboard_audit " in audited, path

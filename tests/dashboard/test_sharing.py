@@ -253,8 +253,8 @@ def test_the_list_needs_as_many_queries_for_a_hundred_links_as_for_one(
             sharing.record_view(sharing.create(other, member, "x", 7)[0], "cost")
     many = [queries_of(path) for path in paths]
     assert few[0] <= many[0] <= few[0] + 1  # the count, once there is more than one page
-    assert many[0] <= 9  # two of them the audit log's
-    assert many[1] == few[1] <= 9
+    assert many[0] <= 10  # two of them the audit log's, one counts mentions
+    assert many[1] == few[1] <= 10
 
 
 def test_a_hostile_purpose_and_prompt_stay_text(member: User, member_client: Client) -> None:

@@ -259,7 +259,7 @@ def test_thinking_is_folded_and_labelled_as_the_models_own_notes(viewer_client):
     step = line(get(viewer_client, run), 1)
     assert "the model’s own notes" in step
     assert "<details>" in step
-    assert '<div class="notes" dir="auto">The MSA is the likely source.</div>' in step
+    assert '<div hx-disable class="notes" dir="auto">The MSA is the likely source.</div>' in step
 
 
 def test_what_the_agent_said_is_prose_and_a_long_one_unfolds(viewer_client):

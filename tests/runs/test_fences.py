@@ -203,7 +203,8 @@ def test_a_connection_that_broke_between_two_rounds_is_made_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     runs = [due_run() for _ in range(4)]
-    api = Api(now_details)
+    words = "word " * (poller.BIG // 5)  # so that threads store, each with its own connection
+    api = Api(lambda run_id: now_details(run_id, guidance=words))
     assert api.poll() == 4
     if connection.vendor == "postgresql":  # as when the server starts anew; a file cannot break
         with connection.cursor() as cursor:
