@@ -163,16 +163,18 @@ def _server(django_db_setup: None) -> Iterator[str]:
 def _patient_flush() -> Iterator[None]:
     """A stream that a test leaves open may be reading while the tables are emptied after it, and
     PostgreSQL ends one of two that wait for each other: then they are emptied once more."""
-    empty = TransactionTestCase._fixture_teardown
+    empty: Callable[[Any], None] = vars(TransactionTestCase)["_fixture_teardown"]
 
-    def patient(case: TransactionTestCase) -> None:
+    def patient(case: Any) -> None:
         for _ in range(4):
             try:
-                return empty(case)
+                empty(case)
             except CommandError as error:
                 if "deadlock" not in str(error.__cause__):
                     raise
-        return empty(case)
+            else:
+                return
+        empty(case)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", patient)
