@@ -89,7 +89,7 @@ def test_a_secret_does_not_change() -> None:
 def test_neither_the_settings_nor_a_client_show_the_key(settings: Any) -> None:
     assert isinstance(settings.CASEDEV_API_KEY, Secret)
     asked = casedev.Client("https://api.case.dev", Secret(KEY))
-    assert KEY not in f"{vars(asked)!r} {asked._http.headers!r}"
+    assert KEY not in f"{vars(asked)!r} {asked._headers!r}"
 
 
 # Logs --------------------------------------------------------------------------------------------

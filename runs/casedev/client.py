@@ -6,6 +6,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -69,26 +70,22 @@ class Client:
     ) -> None:
         """`refusal`: a sentence that says why nothing is asked at all."""
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
-        headers["User-Agent"] = "runsheet"
+        headers |= {"Connection": "keep-alive", "User-Agent": "runsheet"}
         key = Secret(key)
         if key:
             headers["Authorization"] = f"Bearer {key.reveal()}"
+        self._base_url = base_url.rstrip("/")
         self._has_way_in = bool(key) or httpx.URL(base_url).scheme == "http"
         self._refusal = refusal
         self._deadline, self._body_cap = deadline, body_cap
-        limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30.0)
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers=headers,
-            timeout=httpx.Timeout(_READ, connect=5.0),
-            follow_redirects=False,
-            trust_env=False,
-            transport=transport
-            or network.Transport(limits, as_this_machine=places.is_this_machine(base_url)),
+        self._headers = httpx.Headers(headers)
+        self._timeout = httpx.Timeout(_READ, connect=5.0).as_dict()
+        self._transport = transport or network.Transport(
+            as_this_machine=places.is_this_machine(base_url), keepalive=30.0
         )
 
     def close(self) -> None:
-        self._http.close()
+        self._transport.close()
 
     def details(self, run_id: str) -> Answer:
         """`GET /agent/v1/run/{id}/details`: the full trace of one run."""
@@ -123,10 +120,7 @@ class Client:
             raise KeyRefused("CASEDEV_API_KEY is not set, so Case.dev cannot be asked.")
         ends_at = time.monotonic() + self._deadline
         try:
-            with (
-                network.deadline(ends_at),
-                self._http.stream(method, path, **sent) as response,
-            ):
+            with network.deadline(ends_at), self._sent(method, path, **sent) as response:
                 if response.is_success:
                     body = b"".join(_bounded(response, self._body_cap, ends_at))
                     return Answer(body, dt.datetime.now(dt.UTC))
@@ -141,6 +135,23 @@ class Client:
             problem = Unreachable(f"The request failed ({type(error).__name__}).")
         # Outside the handlers: httpx's exceptions lead to the request, and so to the key.
         raise problem
+
+
+    @contextmanager
+    def _sent(self, method: str, path: str, **sent: Any) -> Iterator[httpx.Response]:
+        """The answer to a request, its body still to be read.
+
+        By the transport alone: what a client of httpx adds (redirects, cookies, authentication,
+        merging of addresses) is not wanted here and takes as long as the rest of a small poll.
+        """
+        url, limits = self._base_url + path, {"timeout": self._timeout}
+        request = httpx.Request(method, url, headers=self._headers, extensions=limits, **sent)
+        response = self._transport.handle_request(request)
+        response.request = request
+        try:
+            yield response
+        finally:
+            response.close()
 
 
 def _segment(identifier: str) -> str:
