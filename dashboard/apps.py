@@ -9,11 +9,12 @@ class DashboardConfig(AppConfig):
     def ready(self) -> None:
         # Tasks find the app; what has no apps (`up`, the simulator) does without Celery.
         import dashboard.celery  # noqa: F401
-        from dashboard.accounts import given, sessions
+        from dashboard.accounts import given, recovery, sessions
         from dashboard.audit import acts
 
         sessions.listen()
         given.listen()
+        recovery.install()
         acts.connect()
 
 

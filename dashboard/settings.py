@@ -214,7 +214,6 @@ MFA_ADAPTER = "dashboard.accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
-MFA_RECOVERY_CODE_DIGITS = 12
 # Nobody proves an address here (no mail is sent), so none can be waited for.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 

@@ -8,6 +8,7 @@ from allauth.socialaccount import views as services
 from django.urls import path
 from django.views.decorators.http import require_http_methods, require_safe
 
+from dashboard.accounts.sessions import renewing
 from dashboard.views import accounts as ours
 
 form = require_http_methods(["GET", "HEAD", "POST"])
@@ -22,10 +23,10 @@ urlpatterns = [
     path("email/", ours.change_email, name="account_email"),
     path("password/change/", form(ours.change_password), name="account_change_password"),
     path("password/reset/", ours.reset_password, name="account_reset_password"),
-    path("reauthenticate/", form(account.reauthenticate), name="account_reauthenticate"),
+    path("reauthenticate/", form(renewing(account.reauthenticate)), name="account_reauthenticate"),
     path("2fa/", require_safe(ours.SecondFactor.as_view()), name="mfa_index"),
     path("2fa/authenticate/", form(mfa.authenticate), name="mfa_authenticate"),
-    path("2fa/reauthenticate/", form(mfa.reauthenticate), name="mfa_reauthenticate"),
+    path("2fa/reauthenticate/", form(renewing(mfa.reauthenticate)), name="mfa_reauthenticate"),
     path("2fa/totp/activate/", form(ours.ActivateTotp.as_view()), name="mfa_activate_totp"),
     path("2fa/totp/deactivate/", form(totp.deactivate_totp), name="mfa_deactivate_totp"),
     path("2fa/recovery-codes/", ours.recovery_codes, name="mfa_view_recovery_codes"),
@@ -38,7 +39,7 @@ urlpatterns = [
     path("2fa/passkeys/add/", form(ours.AddPasskey.as_view()), name="mfa_add_webauthn"),
     path(
         "2fa/passkeys/reauthenticate/",
-        form(webauthn.reauthenticate_webauthn),
+        form(renewing(webauthn.reauthenticate_webauthn)),
         name="mfa_reauthenticate_webauthn",
     ),
     path("2fa/passkeys/<int:pk>/edit/", form(webauthn.edit_webauthn), name="mfa_edit_webauthn"),

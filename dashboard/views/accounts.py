@@ -11,7 +11,6 @@ from allauth.account.decorators import reauthentication_required
 from allauth.account.views import LoginView, PasswordChangeView
 from allauth.mfa.base.views import IndexView
 from allauth.mfa.models import Authenticator
-from allauth.mfa.recovery_codes.internal.flows import view_recovery_codes
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView
 from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.mfa.webauthn.views import AddWebAuthnView
@@ -31,7 +30,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 from requests import RequestException
 
-from dashboard.accounts import factors, given, issuers
+from dashboard.accounts import factors, given, issuers, recovery
 from dashboard.accounts import sessions as own_sessions
 
 
@@ -180,9 +179,9 @@ class SecondFactor(IndexView):
 
 
 def codes_page(request: HttpRequest) -> HttpResponse:
-    """The one answer that ever shows the codes."""
-    made, may_see = view_recovery_codes(request)
-    codes = made.get_unused_codes() if made and may_see else []
+    """The one answer that ever shows the codes, which come into being with it."""
+    assert isinstance(request.user, User)
+    codes = recovery.make_for(request.user)
     onward = request.session.pop(factors.ONWARD, None)
     return render(request, "mfa/recovery_codes/codes.html", {"codes": codes, "onward": onward})
 

@@ -1,15 +1,20 @@
 """Second factors: setting one up, being asked for it, losing it, and who must have one."""
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.accounts.recovery import HashedCodes
 from tests.conftest import account, signed_in
 from tests.dashboard.totp import code_of
 from tests.factories import make_run
@@ -42,8 +47,12 @@ def set_up_app(name: str) -> tuple[Client, str, list[str]]:
     found = re.search(r'<code class="secret">([A-Z2-7]{32})</code>', client.get(ACTIVATE).text)
     assert found
     page = client.post(ACTIVATE, {"code": code_of(found[1])})
-    codes = re.findall(r"<code>(\d{4} \d{4} \d{4})</code>", page.text)
+    codes = codes_in(page.text)
     return client, found[1], codes
+
+
+def codes_in(page: str) -> list[str]:
+    return re.findall(r"<code>((?:[0-9a-z]{4} ){5}[0-9a-z]{4})</code>", page)
 
 
 def is_in(client: Client) -> bool:
@@ -110,12 +119,31 @@ def test_the_secret_stands_in_no_row_in_the_clear(viewer: User) -> None:
 
 
 def test_a_factor_sealed_by_another_key_opens_nothing(viewer: User, settings: Any) -> None:
-    _, secret, codes = set_up_app("violet")
+    _, secret, _ = set_up_app("violet")
     settings.SECRET_KEY = "another secret key of fifty characters, at least so"
     client, _ = log_in("violet")
-    for code in (code_of(secret), codes[0].replace(" ", ""), code_of("A" * 32), ""):
+    for code in (code_of(secret), code_of("A" * 32), ""):
         assert client.post("/accounts/2fa/authenticate/", {"code": code}).status_code == 200
     assert not is_in(client)
+
+
+@pytest.mark.parametrize("by", ["password", "code"])
+def test_the_session_goes_on_under_another_key_after_a_new_proof(viewer: User, by: str) -> None:
+    client, secret, _ = set_up_app("violet")
+    before = client.session.session_key or ""
+    page = f"/accounts/{'' if by == 'password' else '2fa/'}reauthenticate/"
+    client.post(page, {"password": "wrong", "code": "000000"})
+    assert client.session.session_key == before
+    client.post(page, {"password": "violet of the tests", "code": code_of(secret)})
+    after = client.session.session_key
+    assert after != before
+    assert is_in(client)
+    assert not Session.objects.filter(session_key=before).exists()
+    listed = UserSession.objects.filter(user=viewer).values_list("session_key", flat=True)
+    assert list(listed) == [after]
+    stolen = Client()
+    stolen.cookies[settings.SESSION_COOKIE_NAME] = before
+    assert not is_in(stolen)
 
 
 def test_an_app_is_turned_off_by_who_proves_to_be_its_owner(viewer: User) -> None:
@@ -152,10 +180,59 @@ def test_a_recovery_code_opens_once(viewer: User) -> None:
         assert is_in(client) is expected
 
 
+def test_a_recovery_code_may_be_typed_as_people_type(viewer: User) -> None:
+    _, _, codes = set_up_app("violet")
+    ways = (str.upper, lambda code: code.replace(" ", "-"), lambda code: code.replace("0", "O"))
+    for code, typed in zip(codes, ways, strict=False):
+        client, _ = log_in("violet")
+        client.post("/accounts/2fa/authenticate/", {"code": f" {typed(code)}"})
+        assert is_in(client)
+
+
+def test_a_code_that_nobody_was_given_opens_nothing(viewer: User) -> None:
+    _, _, codes = set_up_app("violet")
+    wrong = ("", "0" * 24, codes[0][:-1], codes[0] + "0", "\ud800" * 24, "****")
+    row = HashedCodes(Authenticator.objects.get(type="recovery_codes"))
+    assert [code for code in wrong if row.validate_code(code)] == []
+    assert row.validate_code(codes[0])
+    used_up = HashedCodes(Authenticator(type="recovery_codes", data={"salt": "", "hashes": []}))
+    assert not used_up.validate_code("0" * 24)
+
+
+def test_recovery_codes_are_kept_as_salted_hashes_of_enough_bits(viewer: User) -> None:
+    """OWASP ASVS 5.0, 6.5.2: a plain hash will do from 112 bits on."""
+    kept, shown = [], []
+    for _ in range(2):
+        client, _, codes = set_up_app("violet")
+        row = Authenticator.objects.get(type="recovery_codes")
+        assert set(row.data) == {"salt", "hashes"}  # and no seed, from which they could be made
+        assert {len(code.replace(" ", "")) * 5 for code in codes} == {120}
+        assert all(re.fullmatch("[0-9a-f]{64}", one) for one in row.data["hashes"])
+        kept.append((row.data["salt"], *row.data["hashes"]))
+        shown += codes
+        confirm(client, "violet")
+        client.post("/accounts/2fa/totp/deactivate/")
+    assert not set(kept[0]) & set(kept[1])
+    assert len(set(shown)) == 20
+    assert not any(code.replace(" ", "") in str(kept) for code in shown)
+
+
+def test_codes_from_before_are_gone_and_other_factors_stay(viewer: User) -> None:
+    make = Authenticator.objects.create
+    make(user=viewer, type="recovery_codes", data={"seed": "sealed", "used_mask": 3})
+    make(user=viewer, type="totp", data={"secret": "sealed"})
+    step = import_module("dashboard.migrations.0012_ask_for_new_recovery_codes")
+    step.drop(apps, None)
+    assert [row.type for row in Authenticator.objects.all()] == ["totp"]
+    HashedCodes.activate(viewer).make()
+    step.drop(apps, None)
+    assert Authenticator.objects.filter(type="recovery_codes").exists()
+
+
 def test_new_recovery_codes_take_the_old_ones_away(viewer: User) -> None:
     client, _, codes = set_up_app("violet")
     page = client.post(f"{CODES}generate/").text
-    new = re.findall(r"<code>(\d{4} \d{4} \d{4})</code>", page)
+    new = codes_in(page)
     assert len(new) == 10
     assert not set(new) & set(codes)
     other, _ = log_in("violet")
