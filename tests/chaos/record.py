@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import dj_database_url
-from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Model
 
 from runs.models import Payload, Revision, Run, Step, UsageEntry
@@ -19,9 +19,13 @@ def another_postgresql() -> DatabaseWrapper:
     settings = connections.databases["default"] | dj_database_url.parse(postgresql.start())
     settings |= {"OPTIONS": {}, "CONN_HEALTH_CHECKS": True}
     wrapper = DatabaseWrapper(settings, "default")
-    with wrapper.schema_editor() as editor:
-        for model in apps.get_app_config("runs").get_models():
-            editor.create_model(model)
+    ours = connections["default"]
+    connections["default"] = wrapper
+    try:
+        executor = MigrationExecutor(wrapper)
+        executor.migrate([key for key in executor.loader.graph.leaf_nodes() if key[0] == "runs"])
+    finally:
+        connections["default"] = ours
     return wrapper
 
 

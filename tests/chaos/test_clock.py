@@ -94,14 +94,14 @@ def _live_through_outage(clock: Any, org: Org) -> None:
 @pytest.mark.row("poison")
 def test_a_poison_run_is_put_aside_and_slows_the_others_by_a_tenth_at_most(cases: Cases) -> None:
     for case in cases:
-        counts = []
+        counts, seconds = [], 80 + case.chance.randrange(10)
         for is_poisoned in (False, True):
             with time_machine.travel(START, tick=False) as clock:
                 org = Org(10)
                 good = {run.run_id for run in org.runs[2:]}
                 if is_poisoned:
                     org.poison = {run.run_id for run in org.runs[:2]}
-                pass_time(clock, org, 80 + case.chance.randrange(10))
+                pass_time(clock, org, seconds)
                 counts.append(sum(org.by_run[run_id] for run_id in good))
                 aside = Poll.objects.exclude(quarantined_at=None)
                 assert aside.count() == (2 if is_poisoned else 0)
