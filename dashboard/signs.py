@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import NamedTuple
 
+from dashboard import violations
 from dashboard.vitals import DEAF_AFTER, LATE_AFTER, Vitals
 from runs import freshness
 from runs.models import Upstream
@@ -30,6 +31,7 @@ def of(vitals: Vitals) -> list[Sign]:
         _database(vitals),
         _discovery(vitals),
         _unreadable(vitals),
+        _browsers(vitals),
     ]
 
 
@@ -179,6 +181,22 @@ def _unreadable(vitals: Vitals) -> Sign:
         told = f"{_runs(record.failing)} whose last poll failed."
         return Sign(name, WARN, told, "They are tried again by themselves; see the errors below.")
     return Sign(name, GOOD, "All could be read.")
+
+
+def _browsers(vitals: Vitals) -> Sign:
+    name = "Browsers"
+    if vitals.stopped is None:
+        return Sign(name, WARN, "Unknown while Redis is away.")
+    found = [(one, n) for one, n in vitals.stopped.lately if one.stopped != violations.EXTENSION]
+    if not found:
+        return Sign(name, GOOD, "Report nothing that the policy of our pages stopped.")
+    (first, _), count = found[0], sum(n for _, n in found)
+    told = f"Since yesterday {count:,} {'thing' if count == 1 else 'things'} stopped by our policy"
+    return Sign(
+        name, WARN, f"{told}, most of all {first.stopped} ({first.directive}) on {first.page}.",
+        "Nothing ran. Ask who was on that page whether an extension of their browser writes into "
+        "pages; if not, tell whoever maintains the site: text may have got where it should not.",
+    )  # fmt: skip
 
 
 def worst(signs: list[Sign]) -> str:

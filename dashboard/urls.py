@@ -43,6 +43,7 @@ from dashboard.views.shares import (
 from dashboard.views.status import status, status_live
 from dashboard.views.steps import step, step_payload
 from dashboard.views.tokens import api_tokens, new_token, revoke_token
+from dashboard.views.violations import report
 
 register_converter(RunIdConverter, "run_id")
 
@@ -133,6 +134,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("callbacks/<str:token>/", callback, name="callback"),
+    path("csp-reports/", report, name="csp-reports"),
     path("status/", status, name="status"),
     path("status/live/", status_live, name="status-live"),
     path("api/", include("dashboard.api.urls")),

@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.utils import timezone
 
+from dashboard import violations
 from dashboard.audit.models import AuditHead
 from runs import breaker, gauges, notices
 from runs.models import Callback, Discovery, Poll, Run, Upstream
@@ -71,6 +72,7 @@ class Vitals(NamedTuple):
     record: Record | None
     told: gauges.Told | None
     round_age: int | None  # seconds since any worker finished a round
+    stopped: violations.Told | None  # by the policy, as browsers report
 
     @property
     def workers(self) -> list[gauges.Process]:
@@ -95,7 +97,8 @@ def now() -> Vitals:
     told = _or_none(gauges.told, redis.RedisError) if known.answers else None
     database = _database()
     record = _or_none(lambda: _record(at), DatabaseError) if database.answers else None
-    return Vitals(at, known, database, record, told, round_age())
+    stopped = _or_none(violations.told, redis.RedisError) if known.answers else None
+    return Vitals(at, known, database, record, told, round_age(), stopped)
 
 
 def round_age() -> int | None:

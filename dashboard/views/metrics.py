@@ -89,6 +89,12 @@ class OfVitals(Collector):
             yield _gauge("round_age_seconds", told, seen.round_age)
         if seen.told:
             yield from of_processes(seen, seen.told)
+        if seen.stopped:
+            told = "What browsers report that the policy of our pages stopped."
+            family = CounterMetricFamily("runsheet_csp_violations", told, labels=["directive"])
+            for directive, count in seen.stopped.ever.items():
+                family.add_metric([directive], count)
+            yield family
         if seen.record:
             yield from of_record(seen.record)
 

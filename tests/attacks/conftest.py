@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, BrowserContext, BrowserType
 
+from dashboard import violations
 from tests.attacks.sink import Sink, walled
 from tests.attacks.watched import Watch
 from tests.conftest import signed_in
@@ -42,6 +43,7 @@ def attacked(wall: Any, site: str) -> Callable[..., AbstractContextManager[Watch
             assert watch.wrongs == []
         assert sink.named() == set()
         assert sink.contacts == []
+        assert violations.told().lately == []  # as the browser reported it to the site
 
     return attacked
 

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, Route
 
+from dashboard import violations
 from tests.attacks.conftest import sign_in
 from tests.attacks.corpus import AWAY, HIT, corpus
 from tests.attacks.extent import extent
@@ -56,6 +57,18 @@ def test_a_policy_that_stops_something_is_noticed(wall: Any, site: str) -> None:
         shown_raw(watch.page, site, f"<img src={AWAY}>", policy)
         watch.look("careless")
     assert any("img-src http://sink.example/away" in wrong for wrong in watch.wrongs)
+
+
+def test_what_the_policy_stops_is_reported_to_the_site(wall: Any, site: str, viewer: User) -> None:
+    with wall() as (browser, _):
+        context = browser.new_context()
+        sign_in(context, viewer)
+        page = context.new_page()
+        page.goto(f"{site}/runs/?q=privileged")
+        with page.expect_response("**/csp-reports/") as heard:
+            page.evaluate(f"() => {{ new Image().src = '{AWAY}' }}")
+        assert heard.value.status == 204
+    assert violations.told().lately == [(violations.Violation("img-src", "elsewhere", "runs"), 1)]
 
 
 def test_most_payloads_act_where_nothing_is_escaped(
