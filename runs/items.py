@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import F
+from django.db.models import F, QuerySet
 from msgspec import Raw, UnsetType
 
-from runs import bulk, columns, fingerprints, outlines, text
+from runs import bulk, columns, direct, fingerprints, outlines, text
 from runs.alignment import Alignment, Item, Stored, align
 from runs.casedev.payloads import NOT_UTF8, EntryPayload, Notes, StepPayload, read_part
 from runs.models import Fingerprint, Revision, Run, Step, UsageEntry
@@ -132,7 +132,10 @@ class _Sync:
         self.follower = follower  # of the steps alone
         self.track, self.run, self.raws, self.kept = track, run, raws, kept
         self.version, self.now, self.notes = version, now, notes
-        self.rows = track.model._default_manager.filter(run=run)
+
+    @property
+    def rows(self) -> QuerySet[Row]:
+        return cast("QuerySet[Row]", self.track.model._default_manager.filter(run=self.run))
 
     def go(self) -> bool:
         fresh = fingerprints.of_items(self.raws)
@@ -166,7 +169,7 @@ class _Sync:
 
     def _come_back(self, added: Sequence[columns.Columns]) -> bool:
         """Whether one of `added` may be a row that has vanished."""
-        if not added:
+        if not added or not direct.has_gone(self.track.model, self.run.pk):
             return False
         wanted = (self.track.identifier, *self.track.mark)
         gone = list(self.rows.exclude(vanished_at=None).only("pk", *wanted))
@@ -276,6 +279,8 @@ class _Sync:
         return bool(sent)
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:
+        if not places:
+            return {}
         rows = self.rows.filter(vanished_at=None)
         if len(places) <= FEW:
             rows = rows.filter(position__in=places)

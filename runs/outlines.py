@@ -10,7 +10,7 @@ import msgspec
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
 
-from runs import bulk, outcomes, pairing
+from runs import bulk, direct, outcomes, pairing
 from runs.models import Outline, Run, Step
 from runs.tally import USES, Fact, Tally
 
@@ -75,7 +75,7 @@ class Follower:
 
     def finish(self) -> Tally:
         """The run's tally as it is now."""
-        kept = Outline.objects.filter(run_id=self.run.pk).first()
+        kept = _kept(self.run)
         is_judged = kept.rule == outcomes.RULE if kept else not self.run.step_count
         tally = _decoder.decode(bytes(kept.body)) if kept else Tally()
         if is_judged and not self.is_rearranged and self._follow(tally):
@@ -123,10 +123,16 @@ def _tallied(run: Run) -> Tally:
 
 
 def _keep(run: Run, tally: Tally) -> None:
-    row = Outline(run_id=run.pk, rule=outcomes.RULE, body=msgspec.msgpack.encode(tally))
-    Outline.objects.bulk_create(
-        [row], update_conflicts=True, unique_fields=["run"], update_fields=["rule", "body"]
-    )
+    body = msgspec.msgpack.encode(tally)
+    # With the run itself, so that it is the one that `_kept` finds from now on.
+    direct.put(Outline(run=run, rule=outcomes.RULE, body=body), ("run_id",))
+
+
+def _kept(run: Run) -> Outline | None:
+    try:
+        return run.outline
+    except Outline.DoesNotExist:
+        return None
 
 
 def _facts(steps: QuerySet[Step]) -> Iterator[Fact]:
@@ -153,16 +159,16 @@ def _pair(run: Run, since: int) -> list[tuple[Fact, Fact]]:
             failed = partner is not None and facts[partner].failed
         if (partner, failed) != (fact.partner, fact.failed):
             changed.append((fact, fact._replace(partner=partner, failed=failed)))
-    rows = [Step(pk=new.pk, partner=new.partner, failed=new.failed) for _, new in changed]
-    bulk.update(Step, rows, ("partner", "failed"))
+    steps_now = [Step(pk=new.pk, partner=new.partner, failed=new.failed) for _, new in changed]
+    bulk.update(Step, steps_now, ("partner", "failed"))
     return changed
 
 
 def _judge(run: Run) -> None:
     names = ("pk", "type", "tool_name", *MARKS)
     output = Left("tool_output", outcomes.PREFIX + 1)
-    rows = run.steps.order_by("pk").values(*names, start=output)
-    for some in batched(rows.iterator(chunk_size=BATCH), BATCH):
+    steps = run.steps.order_by("pk").values(*names, start=output)
+    for some in batched(steps.iterator(chunk_size=BATCH), BATCH):
         judged = [(row, marks(row | {"tool_output": row["start"]})) for row in some]
         wrong = [
             Step(pk=row["pk"], **found)

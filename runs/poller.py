@@ -22,6 +22,7 @@ from django.db.models import Q
 from runs import (
     breaker,
     bulk,
+    direct,
     fingerprints,
     gauges,
     habits,
@@ -312,14 +313,14 @@ def _store(held: Claim, answer: Answer, seen: bytes, *, is_watched: bool) -> Out
     try:
         reading = sync.read(held.run, held.run_id, answer.body, now, has_ended=held.is_terminal)
         with transaction.atomic():
-            run = _hold(held)
+            run = direct.held(held.run, held.fence)
             if run is None:
                 return Outcome.OVERTAKEN
             was_over = run.is_terminal and run.version > 0
             change = sync.write(run, reading, now)
             habits.note(run, was_over=was_over)
             fields = places.after_answer(held, run, now, is_watched=is_watched)
-            Poll.objects.filter(pk=held.run).update(**fields, seen_digest=seen)
+            direct.change(Poll, held.run, fields | {"seen_digest": seen})
     except Unreadable:
         raise
     except DatabaseError as error:
@@ -340,13 +341,6 @@ def _unstorable(held: Claim, answer: Answer, error: Exception) -> Unreadable:
     logger.error("answer about %s could not be stored", held.run_id, exc_info=error)
     sentence = f"Runsheet could not store the answer ({type(error).__name__})."
     return Unreadable(sentence, body=answer.body)
-
-
-def _hold(held: Claim) -> Run | None:
-    """The claimed run, its poll locked until the transaction ends; None if overtaken."""
-    polls = Poll.objects.select_for_update(of=("self",)).select_related("run__fingerprint")
-    poll = polls.filter(pk=held.run, fence=held.fence).first()
-    return poll.run if poll else None
 
 
 def _failed(held: Claim, error: CaseDevError) -> Outcome:

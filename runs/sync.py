@@ -14,7 +14,7 @@ import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Sum
 
-from runs import columns, items, packing, prompts, searching, text
+from runs import columns, direct, items, packing, prompts, searching, text
 from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
@@ -116,7 +116,7 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     if reading.packed is not None:
         _keep_body(run, reading.packed, reading.size, now)
     if before != (kept.steps, kept.entries):
-        _keep_fingerprint(kept)
+        direct.put(kept, ("run_id",))
     return Change(run.version, is_new)
 
 
@@ -251,31 +251,28 @@ def _is_gain(run: Run, name: str, new: Any) -> bool:
 
 
 def _write(run: Run, changed: dict[str, Any]) -> None:
-    Run.objects.filter(pk=run.pk).update(**changed)
+    direct.change(Run, run.pk, changed)
     for name, value in changed.items():
         setattr(run, name, value)
 
 
 def _is_to_be_kept(key: int, body: bytes, now: dt.datetime, *, must: bool) -> bool:
     """The body of an ended run always, of an active one as often as its size allows."""
-    stored = Payload.objects.filter(run=key, kind=Payload.Kind.GOOD)
-    kept = stored.values("observed_at", "size").first()
+    good = Payload.Kind.GOOD
+    kept = direct.values(Payload, ("observed_at", "size"), run_id=key, kind=good)
     if kept is None:
         return True
-    age = (now - kept["observed_at"]).total_seconds()
+    observed_at, size = kept
+    age = (now - observed_at).total_seconds()
     if not must and age < len(body) / 2**20 * SECONDS_A_MEGABYTE:
         return False
-    return kept["size"] != len(body) or stored.get().text != body
+    return size != len(body) or Payload.objects.get(run=key, kind=good).text != body
 
 
 def _keep_body(run: Run, packed: bytes, size: int, now: dt.datetime) -> None:
     kind = Payload.Kind.GOOD
-    Payload.objects.bulk_create(
-        [Payload(run=run, kind=kind, body=packed, size=size, observed_at=now)],
-        update_conflicts=True,
-        unique_fields=["run", "kind"],
-        update_fields=["body", "size", "observed_at"],
-    )
+    good = Payload(run=run, kind=kind, body=packed, size=size, observed_at=now)
+    direct.put(good, ("run_id", "kind"))
 
 
 def _fingerprint_of(run: Run) -> Fingerprint:
@@ -283,9 +280,3 @@ def _fingerprint_of(run: Run) -> Fingerprint:
         return run.fingerprint  # come with the run, where that was asked for
     except Fingerprint.DoesNotExist:
         return Fingerprint(run=run)
-
-
-def _keep_fingerprint(kept: Fingerprint) -> None:
-    Fingerprint.objects.bulk_create(
-        [kept], update_conflicts=True, unique_fields=["run"], update_fields=["steps", "entries"]
-    )
