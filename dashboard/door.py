@@ -3,11 +3,13 @@
 A token in an address ends up in histories, proxies' logs and screenshots, so a browser keeps it
 no longer than it must. `/s/<token>/...` counts the view, sets a signed cookie that is bound to
 the link, and redirects to `/s/-/<public id>/...`, an address that opens nothing by itself; a
-redirect leaves only its target in the history. The cookie's path is `/s/`, so that it never goes
-to the rest of the site and so that a link clicked again in the same browser is no second view.
+redirect leaves only its target in the history. The cookie holds below `/s/<token>/` too, so that a
+link clicked again in the same browser is no second view. Over TLS it is a `__Host-` cookie, which
+no neighbouring name of the same domain can set; that wants the path `/`, so that it goes to the
+rest of the site as well, where nothing reads it. It is named by its link and signed for it alone.
 
 Where a passphrase is asked, or the number of views is limited, the token is exchanged for a
-ticket that holds for minutes and for `/s/-/<public id>/` alone, and a form stands there. A
+ticket that holds for minutes and for that link alone, and a form stands there. A
 program that follows links cannot use up a limited view, since only sending the form counts.
 The ticket is also the form's proof of origin: it is SameSite, and without it nothing opens.
 
@@ -30,7 +32,6 @@ from dashboard.models import ShareLink
 LETS_IN, ASKS = "dashboard.share", "dashboard.share.ticket"
 TICKET_SECONDS = 15 * 60
 LONGEST_SECONDS = ShareLink.LONGEST_DAYS * 86_400
-COOKIE_PATH = "/s/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,21 @@ def has_ticket(request: HttpRequest, link: ShareLink) -> bool:
 def let_in(request: HttpRequest, link: ShareLink, ordinal: int, rest: str = "") -> HttpResponse:
     """To the link's pages, as view number `ordinal`."""
     response = HttpResponseRedirect(address(link, rest))
-    _set(request, response, _name("share", link), _signed(LETS_IN, link, ordinal), COOKIE_PATH)
+    _set(request, response, _name("share", link), _signed(LETS_IN, link, ordinal))
     if _name("ask", link) in request.COOKIES:
-        response.delete_cookie(_name("ask", link), path=address(link), samesite="Lax")
+        response.delete_cookie(_name("ask", link), samesite="Lax")
     return response
 
 
 def hand_ticket(request: HttpRequest, link: ShareLink) -> HttpResponse:
     """To the form before the link's pages."""
     response = HttpResponseRedirect(address(link))
-    here, value = address(link), _signed(ASKS, link, 0)
-    _set(request, response, _name("ask", link), value, here, TICKET_SECONDS)
+    _set(request, response, _name("ask", link), _signed(ASKS, link, 0), TICKET_SECONDS)
     return response
 
 
 def _name(kind: str, link: ShareLink) -> str:
-    secure = "__Secure-" if settings.SERVED_OVER_TLS else ""
+    secure = "__Host-" if settings.SERVED_OVER_TLS else ""
     return f"{secure}{kind}-{link.public_id}"
 
 
@@ -118,14 +118,12 @@ def _set(
     response: HttpResponse,
     name: str,
     value: str,
-    path: str,
     seconds: int | None = None,
 ) -> None:
     response.set_cookie(
         name,
         value,
         max_age=seconds,
-        path=path,
         secure=settings.SERVED_OVER_TLS or request.is_secure(),
         httponly=True,
         samesite="Lax",

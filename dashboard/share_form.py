@@ -8,6 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from dashboard import sharing
+from dashboard.accounts import passwords
 from dashboard.disclosure import rules
 from dashboard.disclosure.rules import NEEDS, Part, Rules, Terms, Unfit
 from dashboard.models import ShareLink
@@ -112,6 +113,12 @@ class ShareForm(forms.Form):
             if part in shows and needed not in shows:
                 raise forms.ValidationError(f"{labels[part]} can only be shown in the timeline.")
         return shows
+
+    def clean_passphrase(self) -> str:
+        passphrase = str(self.cleaned_data["passphrase"])
+        if passphrase and (refusal := passwords.refusal_of_passphrase(passphrase)):
+            raise forms.ValidationError(refusal)
+        return passphrase
 
     def clean_steps(self) -> tuple[tuple[int, int], ...]:
         return self._ruled(rules.steps, "steps")

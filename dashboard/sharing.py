@@ -20,6 +20,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from dashboard.accounts import passwords
 from dashboard.audit import acts
 from dashboard.audit.models import Act
 from dashboard.disclosure import rules as ruling
@@ -51,7 +52,7 @@ def create(
     """A new link to `run`, and its token, which nobody can be told a second time.
 
     Raises ValueError for a lifetime outside 1 to 30 days, an empty purpose, a passphrase that is
-    too short or a number of views outside 1 to MOST_VIEWS.
+    too short or common, or a number of views outside 1 to MOST_VIEWS.
     """
     if not 1 <= days <= ShareLink.LONGEST_DAYS:
         raise ValueError(f"A link lives from 1 to {ShareLink.LONGEST_DAYS} days, not {days}.")
@@ -59,6 +60,8 @@ def create(
         raise ValueError("A link needs a purpose.")
     if passphrase and len(passphrase) < SHORTEST_PASSPHRASE:
         raise ValueError(f"A passphrase has at least {SHORTEST_PASSPHRASE} characters.")
+    if passphrase and (refusal := passwords.refusal_of_passphrase(passphrase)):
+        raise ValueError(refusal)
     if most_views is not None and not 1 <= most_views <= ShareLink.MOST_VIEWS:
         raise ValueError(f"A link opens from 1 to {ShareLink.MOST_VIEWS} times.")
     token, now = secrets.token_urlsafe(TOKEN_BYTES), timezone.now()

@@ -1,8 +1,10 @@
 """Passwords that anybody would try first at a site like this one."""
 
 import re
+from functools import cache
 from typing import Any, ClassVar
 
+from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 
 # Words of this product, of those who use it and of what passwords are made of everywhere.
@@ -34,6 +36,22 @@ class ContextWordsValidator:
 
     def get_help_text(self) -> str:
         return "It must be more than words of this product, of the law or of your own name."
+
+
+def refusal_of_passphrase(passphrase: str) -> str:
+    """Why a share link cannot have this passphrase, as a sentence; "" if it can. It is held to the
+    lists that passwords are held to (OWASP ASVS 5.0, 6.2.4), whatever its length."""
+    try:
+        _common().validate(passphrase)
+        ContextWordsValidator().validate(passphrase)
+    except ValidationError:
+        return "That is what anybody would try first. Take a few words that do not belong together."
+    return ""
+
+
+@cache
+def _common() -> CommonPasswordValidator:
+    return CommonPasswordValidator()  # reads 20,000 words
 
 
 def _names_of(user: Any) -> set[str]:

@@ -44,7 +44,7 @@ def test_a_browser_trades_its_token_for_a_cookie_and_an_address_without_it(membe
     here = first["Location"]
     assert re.fullmatch(r"/s/-/[A-Za-z0-9_-]{16}/", here)
     (cookie,) = first.cookies.values()
-    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/s/", True, "Lax")
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/", True, "Lax")
     assert token not in cookie.value
     for tail in (*PAGES, *DOWNLOADS):
         answer = client.get(here + tail)
@@ -52,6 +52,29 @@ def test_a_browser_trades_its_token_for_a_cookie_and_an_address_without_it(membe
         assert token.encode() not in answer.content
         assert answer["Cache-Control"] == "no-store"
     assert only_link().openings == 1
+
+
+@pytest.mark.parametrize("passphrase", ["", "open the door"])
+def test_over_tls_no_other_name_of_the_domain_can_set_the_cookies(
+    member: User, settings: Any, passphrase: str
+) -> None:
+    """A browser takes `__Host-` only with Secure, for the path /, and without a domain."""
+    settings.SERVED_OVER_TLS = True
+    token = share(full_run(), member, passphrase=passphrase)
+    client = browser()
+    answer = client.get(f"/s/{token}/", secure=True)
+    here, cookies = answer["Location"], [*answer.cookies.values()]
+    if passphrase:
+        answer = client.post(here, {"passphrase": passphrase}, secure=True)
+        cookies += [*answer.cookies.values()]
+    for cookie in cookies:
+        assert cookie.key.startswith("__Host-")
+        assert (cookie["path"], cookie["domain"], cookie["secure"]) == ("/", "", True)
+    assert [cookie.key[7:10] for cookie in cookies] == (
+        ["ask", "sha", "ask"] if passphrase else ["sha"]
+    )
+    assert not passphrase or cookies[-1]["max-age"] == 0  # the ticket is taken away
+    assert client.get(here, secure=True).status_code == 200
 
 
 @pytest.mark.parametrize("tail", ["cost/", "steps/2/?x=1", "result/?as=text"])

@@ -167,6 +167,9 @@ def test_the_form_makes_the_link_that_was_chosen(member_client: Client) -> None:
     [
         ({"shows": ["tools"]}, "can only be shown in the timeline"),
         ({"passphrase": "short"}, "at least 8 characters"),
+        ({"passphrase": "sunshine1"}, "anybody would try first"),
+        ({"passphrase": "SUNSHINE1"}, "anybody would try first"),
+        ({"passphrase": "Case.dev 2026!"}, "anybody would try first"),
         ({"most_views": "0"}, "greater than or equal to 1"),
         ({"steps": "two"}, "names no steps"),
         ({"words": "a"}, "too short to be found"),

@@ -104,6 +104,15 @@ def test_the_core_itself_refuses_a_lifetime_beyond_the_limits(member: User, days
         sharing.create(make_run(), member, "x", days)
 
 
+@pytest.mark.parametrize("passphrase", ["sunshine1", "Password-2026"])
+def test_the_core_itself_refuses_a_passphrase_that_anybody_would_try(
+    member: User, passphrase: str
+) -> None:
+    with pytest.raises(ValueError, match="anybody would try"):
+        sharing.create(make_run(), member, "x", 7, passphrase=passphrase)
+    assert not ShareLink.objects.exists()
+
+
 def test_a_stranger_makes_no_link(client: Client) -> None:
     path = f"/runs/{make_run().run_id}/share/"
     for answer in (client.get(path), client.post(path, {"purpose": "x", "days": "7"})):
