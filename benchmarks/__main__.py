@@ -2,7 +2,6 @@
 
 import datetime as dt
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -13,10 +12,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.figures import Figure, Growth, Result
+from benchmarks.machine import ROOT, machine
 from benchmarks.sections import BOTH, SECTIONS
 from benchmarks.table import table
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
@@ -24,7 +22,7 @@ def main() -> int:
     given = _arguments()
     report: dict[str, Any] = {
         "began_at": dt.datetime.now(dt.UTC),
-        "machine": _machine(),
+        "machine": machine(),
         "load_before": os.getloadavg(),
         "sections": [],
     }
@@ -90,37 +88,15 @@ def _run(name: str, database: str, given: Namespace, report: dict[str, Any]) -> 
     return 1 if code else 0
 
 
-def _machine() -> dict[str, Any]:
-    cpu = Path("/proc/cpuinfo")
-    models = [
-        line.partition(":")[2].strip()
-        for line in (cpu.read_text().splitlines() if cpu.exists() else [])
-        if line.startswith("model name")
-    ]
-    return {
-        "cores": os.cpu_count(),
-        "processor": models[0] if models else platform.processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-        ).stdout.strip(),
-    }
-
-
 def _print(report: dict[str, Any]) -> None:
-    machine = report["machine"]
+    about = report["machine"]
     databases = {
         section["ground"].get("database", section["database"]) for section in report["sections"]
     }
     loads = " then ".join(f"{report[when][0]:.2f}" for when in ("load_before", "load_after"))
     print(
-        f"\n{machine['cores']} cores ({machine['processor']}), load {loads}, "
-        f"Python {machine['python']}, {', '.join(sorted(databases))}, commit {machine['commit']}\n"
+        f"\n{about['cores']} cores ({about['processor']}), load {loads}, "
+        f"Python {about['python']}, {', '.join(sorted(databases))}, commit {about['commit']}\n"
     )
     kinds: Any = Figure | Growth
     pairs: list[tuple[str, Result]] = [

@@ -12,7 +12,7 @@ def table(results: Iterable[tuple[str, Result]]) -> str:
     results = list(results)
     figures = [(database, one) for database, one in results if isinstance(one, Figure)]
     growths = [(database, one) for database, one in results if isinstance(one, Growth)]
-    parts = [_aligned([HEAD, *(_row(*pair) for pair in figures)])] if figures else []
+    parts = [aligned([HEAD, *(_row(*pair) for pair in figures)])] if figures else []
     parts += [_growth(*pair) for pair in growths]
     return "\n".join(parts)
 
@@ -21,10 +21,10 @@ def _row(database: str, figure: Figure) -> Sequence[str]:
     ratio = figure.ratio
     floor = ""
     if figure.floor is not None:
-        floor = f"{_number(figure.floor)} {figure.unit} ({figure.floor_is})"
+        floor = f"{number_text(figure.floor)} {figure.unit} ({figure.floor_is})"
     return (
         f"{figure.what} [{database}]" + (f" ({figure.note})" if figure.note else ""),
-        "-" if figure.ours is None else f"{_number(figure.ours)} {figure.unit}",
+        "-" if figure.ours is None else f"{number_text(figure.ours)} {figure.unit}",
         floor,
         "" if ratio is None else f"{ratio:.2f} x",
         ", ".join(map(str, figure.targets)),
@@ -33,7 +33,7 @@ def _row(database: str, figure: Figure) -> Sequence[str]:
 
 
 def _growth(database: str, growth: Growth) -> str:
-    points = "   ".join(f"{count:,}: {_number(cost)}" for count, cost in growth.points)
+    points = "   ".join(f"{count:,}: {number_text(cost)}" for count, cost in growth.points)
     power = "" if growth.power is None else f"power {growth.power:.2f}"
     return (
         f"{growth.what} [{database}], {growth.unit} by {growth.by}\n  {points}\n"
@@ -45,13 +45,14 @@ def verdict(is_met: bool | None) -> str:
     return {True: "yes", False: "NO", None: ""}[is_met]
 
 
-def _number(number: float) -> str:
+def number_text(number: float) -> str:
     if number == 0 or abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.3g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """`rows` are cells; the first one is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
