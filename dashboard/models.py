@@ -14,6 +14,14 @@ from dashboard.accounts.given import GivenPassword
 from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry, AuditHead
 from dashboard.notes.models import Label, Mention, Note, RunLabel
+from dashboard.notices.models import (
+    Delivery,
+    Follow,
+    Message,
+    Notice,
+    NoticeChoice,
+    NoticeRules,
+)
 from dashboard.saved.models import DefaultView, SavedView
 from dashboard.watermarks import ListWatermark, Watermark
 from runs.models import Run
@@ -23,12 +31,18 @@ __all__ = [
     "AuditEntry",
     "AuditHead",
     "DefaultView",
+    "Delivery",
+    "Follow",
     "FrozenCopy",
     "GivenPassword",
     "Label",
     "ListWatermark",
     "Mention",
+    "Message",
     "Note",
+    "Notice",
+    "NoticeChoice",
+    "NoticeRules",
     "RunLabel",
     "SavedView",
     "ShareLink",

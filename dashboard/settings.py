@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 from django.utils.csp import CSP
 
-from dashboard import environment, identity_providers, logs
+from dashboard import environment, identity_providers, logs, mail_server
 from runs.casedev import places
 from runs.secret import Secret
 
@@ -95,8 +95,11 @@ METRICS_TOKEN = environment.text("METRICS_TOKEN")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     environment.refuse("METRICS_TOKEN is too short; take 32 random characters.")
 METRICS_TOKEN = Secret(METRICS_TOKEN)
+# Notices by e-mail; without, there are those by webhook.
+MAILERS = mail_server.mailers()
+DEFAULT_FROM_EMAIL = mail_server.sender(MAILERS) or "runsheet@localhost"
 logs.install(
-    [CASEDEV_API_KEY.reveal(), SECRET_KEY, METRICS_TOKEN.reveal()]
+    [CASEDEV_API_KEY.reveal(), SECRET_KEY, METRICS_TOKEN.reveal(), *mail_server.secrets(MAILERS)]
     + [urlsplit(url).password or "" for url in (DATABASE_URL, REDIS_URL)]
 )
 DATABASE_URL = Secret(DATABASE_URL)
@@ -242,8 +245,9 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SERVED_OVER_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SERVED_OVER_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SERVED_OVER_TLS
-# To be in browsers' own lists is for the owner of the whole domain to ask.
-SILENCED_SYSTEM_CHECKS = ["security.W021"]
+# To be in browsers' own lists is for the owner of the whole domain to ask; without a mail server
+# none is used.
+SILENCED_SYSTEM_CHECKS = ["security.W021", "mail.W001"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CSP = {
@@ -288,6 +292,12 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "poll-due-runs": {"task": "runs.poll_due", "schedule": 1.0, "options": {"expires": 5}},
     "discover-runs": {"task": "runs.discover", "schedule": 2.0, "options": {"expires": 5}},
+    "notice-changes": {
+        "task": "dashboard.notice_changes",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "send-notices": {"task": "dashboard.send_notices", "schedule": 5.0, "options": {"expires": 5}},
 }
 if PUBLIC_URL:
     CELERY_BEAT_SCHEDULE["register-callbacks"] = {

@@ -14,6 +14,7 @@ from dashboard.views.exports import (
     run_json,
     run_table,
 )
+from dashboard.views.follows import follow_all, follow_batch, follow_run
 from dashboard.views.health import healthz, readyz
 from dashboard.views.keys import keys
 from dashboard.views.live import run_live, runs_live
@@ -28,6 +29,8 @@ from dashboard.views.notes import (
     take_note_back,
     write_note,
 )
+from dashboard.views.notices import notices, rules, see_notices, try_notices
+from dashboard.views.notices import settings as notice_settings
 from dashboard.views.overview import overview
 from dashboard.views.run import cost, link, log, logs, metadata, raw, read, result, text, timeline
 from dashboard.views.runs import runs
@@ -57,6 +60,8 @@ urlpatterns = [
     path("runs/looked/", lists_looked, name="lists-looked"),
     path("runs/export/", list_exports, name="export-runs"),
     path("runs/label/", label_all, name="label-all"),
+    path("runs/follow/", follow_all, name="follow-all"),
+    path("runs/follow/<slug:batch>/", follow_batch, name="follow-batch"),
     path("runs/views/", saved_views, name="saved-views"),
     path("runs/views/new/", keep_view, name="keep-view"),
     path("runs/views/<int:number>/", change_view, name="change-view"),
@@ -94,9 +99,15 @@ urlpatterns = [
     path("runs/<run_id:run_id>/notes/", run_notes, name="run-notes"),
     path("runs/<run_id:run_id>/notes/write/", write_note, name="write-note"),
     path("runs/<run_id:run_id>/labels/", label_run, name="label-run"),
+    path("runs/<run_id:run_id>/follow/", follow_run, name="follow-run"),
     path("notes/<int:number>/take-back/", take_note_back, name="take-note-back"),
     path("mentions/", mentions, name="mentions"),
     path("mentions/seen/", see_mentions, name="see-mentions"),
+    path("notices/", notices, name="notices"),
+    path("notices/seen/", see_notices, name="see-notices"),
+    path("notices/settings/", notice_settings, name="notice-settings"),
+    path("notices/test/", try_notices, name="try-notices"),
+    path("notices/rules/", rules, name="notice-rules"),
     path("exports/<slug:order>/", export_progress, name="export-progress"),
     path("share-links/", share_links, name="share-links"),
     path("share-links/switch/", sharing_switch, name="sharing-switch"),

@@ -18,6 +18,7 @@ from dashboard.api.problems import Problem, answer
 from dashboard.audit import acts
 from dashboard.audit.models import Act
 from dashboard.exports import shapes
+from dashboard.notices import follows
 from dashboard.sizes import Octets
 from runs import agents, costs, discovery
 from runs.casedev.errors import CaseDevError, NotFound
@@ -119,6 +120,7 @@ def add_run(request: HttpRequest, body: schemas.RunToAdd) -> HttpResponse:
         raise Problem(502, error.sentence) from error
     token: ApiToken = request.auth  # type: ignore[attr-defined]
     acts.record(Act.RUN_ADDED, run=run.run_id, detail=f"by token “{token.name}”")
+    follows.added(run, token.user)
     return _json(_whole(run), 201)
 
 

@@ -15,6 +15,7 @@ from dashboard import filters
 from dashboard.audit import acts
 from dashboard.audit.models import Act
 from dashboard.notes.models import Label, Mention, Note, RunLabel
+from dashboard.notices import events
 from runs.models import Run
 
 LONGEST = 4_000  # characters of a note
@@ -35,6 +36,7 @@ def write(run: Run, author: User, text: str, position: int | None = None) -> Not
         )
         named = [person for person in mentioned(text) if person != author]
         Mention.objects.bulk_create(Mention(note=note, user=person) for person in named)
+        events.mentioned(note, named)
         told = ", ".join(f"mentions {person.get_username()}" for person in named)
         acts.record(Act.NOTE, run=run.run_id, page=_place(note), detail=told, by=author)
     return note
@@ -54,6 +56,7 @@ def take_back(note: Note, by: User) -> bool:
         if not rows.update(text="", removed_at=timezone.now()):
             return False
         Mention.objects.filter(note=note).delete()
+        events.taken_back(note)
         acts.record(Act.NOTE, run=note.run.run_id, page=_place(note), detail="taken back", by=by)
     return True
 

@@ -1,6 +1,7 @@
 """Adding a run that a person names by its id or by an address that holds one."""
 
 from django import forms
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.access import needs
 from dashboard.audit import acts
 from dashboard.audit.models import Act
+from dashboard.notices import follows
 from runs import discovery
 from runs.casedev.errors import CaseDevError, NotFound
 
@@ -41,6 +43,7 @@ class AddForm(forms.Form):
 @may_add
 def add(request: HttpRequest) -> HttpResponse:
     """Only a thing that can be a run id is asked for at Case.dev."""
+    assert isinstance(request.user, User)
     form = AddForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -53,5 +56,6 @@ def add(request: HttpRequest) -> HttpResponse:
             form.add_error(None, f"Case.dev could not be asked: {error.sentence}")
         else:
             acts.record(Act.RUN_ADDED, run=run.run_id)
+            follows.added(run, request.user)
             return HttpResponseRedirect(reverse("run", args=[run.run_id]))
     return render(request, "runs/add.html", {"form": form}, status=422 if form.errors else 200)
