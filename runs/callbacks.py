@@ -13,11 +13,12 @@ import logging
 import random
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
-from runs import breaker, gauges, schedule
+from runs import breaker, claims, gauges, schedule
 from runs.casedev import places
 from runs.casedev.client import Client, client
 from runs.casedev.errors import (
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 MOST = 20  # registered in one turn
 LEASE = dt.timedelta(minutes=2)  # outlasts the client's deadline
 AGAIN_AFTER = dt.timedelta(seconds=5)  # between two polls of a run that callbacks ask for
+REMINDS_FOR = 2 * claims.LEASE  # no poll is under way for longer
 TRIES, TRIES_REFUSED = 10, 3
 REFUSED_AGAIN = dt.timedelta(minutes=30)
 
@@ -149,12 +151,33 @@ def heard(given: str) -> bool:
         return False
     now = _now()
     free = Q(called_at=None) | Q(called_at__lte=now - AGAIN_AFTER)
-    if Callback.objects.filter(free, pk=key).update(called_at=now):
-        Poll.objects.filter(pk=key, failures=0, due_at__gt=now, lane=Poll.Lane.ACTIVE).update(
-            due_at=now
-        )
+    with transaction.atomic():  # one commit for both
+        is_taken = Callback.objects.filter(free, pk=key).update(called_at=now)
+        if is_taken:
+            _wake(now, [key])
+    if is_taken:
         gauges.callback_taken()
     return True
+
+
+def remind() -> None:
+    """Make due once more what was called for while it was being asked about: that answer may be
+    older than the callback, and the end of its poll set the run's next time without knowing."""
+    if obstacle():
+        return
+    now = _now()
+    recent = Callback.objects.filter(called_at__gt=now - REMINDS_FOR, called_at__lte=now)
+    missed = recent.filter(
+        run__poll__leased_until=None, called_at__gte=F("run__poll__last_tried_at")
+    )
+    if keys := list(missed.values_list("pk", flat=True)):
+        _wake(now, keys)
+
+
+def _wake(now: dt.datetime, keys: list[int]) -> None:
+    Poll.objects.filter(
+        pk__in=keys, failures=0, due_at__gt=now, leased_until=None, lane__in=Poll.MOVING
+    ).update(due_at=now)
 
 
 def _digest(given: str) -> bytes:

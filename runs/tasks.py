@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 @shared_task(name="runs.poll_due")
 def poll_due() -> None:
     """Poll what is due; wake another worker at once if there may be more."""
+    callbacks.remind()
     claimed = poller.poll_due()
     if claimed >= poller.BATCH:
         poll_due.apply_async(expires=5)

@@ -26,6 +26,11 @@ class Callback(models.Model):
                 condition=models.Q(next_at__isnull=False),
                 name="register_due",
             ),
+            models.Index(
+                fields=["called_at"],
+                condition=models.Q(called_at__isnull=False),
+                name="called_lately",
+            ),
         )
 
     def __str__(self) -> str:

@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from dashboard import logs
 from dashboard.audit.models import AuditEntry
-from runs import callbacks, gauges, poller
+from runs import callbacks, gauges, poller, tasks
 from runs.models import Callback, Poll, Run, Upstream
 from runs.simulator.testing import SimulatorServer
 from tests.factories import make_run
 from tests.product import until
+from tests.runs import polling
 from tests.runs.answers import client_of, reply
 
 HOUR = dt.timedelta(hours=1)
@@ -205,6 +206,50 @@ def test_a_callback_before_the_first_poll_works(public: None, client: Client) ->
     Poll.objects.update(due_at=timezone.now() + HOUR)
     assert called(client, run) == 204
     assert Poll.objects.get(run=run).due_at <= timezone.now()  # type: ignore[operator]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("public")
+def test_a_callback_while_its_run_is_being_asked_about_is_not_lost(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the answer says may be older than the callback: the run is asked about once more."""
+    run = make_run("running", poll_due_at=timezone.now() - HOUR)
+    quiet = make_run("running", poll_due_at=timezone.now() + HOUR)
+    Api().register()
+    case_dev = polling.Api()
+
+    def answer(run_id: str) -> bytes:
+        if len(case_dev.asked) == 1:
+            assert called(client, run) == 204
+            return polling.now_details(run_id, status="running")
+        return polling.now_details(run_id, status="completed")
+
+    case_dev.for_all = answer
+    monkeypatch.setattr(poller, "client", lambda: case_dev.client)
+    for _ in range(4):
+        tasks.poll_due()
+    assert case_dev.asked == [run.run_id] * 2
+    assert Run.objects.get(pk=run.pk).status == "completed"
+    assert Poll.objects.get(run=quiet).due_at > timezone.now()  # type: ignore[operator]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("public")
+def test_a_callback_during_a_poll_that_fails_cuts_no_backoff_short(client: Client) -> None:
+    run = make_run("running", poll_due_at=timezone.now() - HOUR)
+    Api().register()
+    case_dev = polling.Api()
+
+    def answer(run_id: str) -> Any:
+        assert called(client, run) == 204
+        return reply({}, 503)
+
+    case_dev.for_all = answer
+    for _ in range(3):
+        callbacks.remind()
+        case_dev.poll()
+    assert case_dev.asked == [run.run_id]
 
 
 @pytest.mark.django_db

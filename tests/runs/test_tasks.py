@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from celery.worker import state
 from django.db import connections
 from django.utils import timezone
 
@@ -23,6 +24,9 @@ def worker(simulator: SimulatorServer) -> Iterator[None]:
     """A worker in this process, with the threads it has in the product."""
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         yield
+        app.control.purge()
+        # What a thread still writes would come into the tables of the test after.
+        until(lambda: not state.reserved_requests, 90, "the tasks to end")
     connections.close_all()
 
 
