@@ -23,7 +23,7 @@ def after_answer(
     polls = held.settle_polls if run.is_terminal else 0
     due_at = next_due(run, now, is_watched=is_watched, settle_polls=polls)
     return {
-        "lane": Poll.Lane.SETTLING if run.is_terminal else Poll.Lane.ACTIVE,
+        "lane": lane(run, is_watched=is_watched),
         "due_at": due_at,
         "leased_until": None,
         "failures": 0,
@@ -33,6 +33,12 @@ def after_answer(
         "last_ok_at": now,
         "last_error": "",
     }
+
+
+def lane(run: Run | Claim, *, is_watched: bool = False) -> Poll.Lane:
+    if run.is_terminal:
+        return Poll.Lane.SETTLING
+    return Poll.Lane.WATCHED if is_watched else Poll.Lane.ACTIVE
 
 
 def next_due(

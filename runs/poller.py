@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 
 from runs import (
     breaker,
@@ -362,7 +362,8 @@ def _failed(held: Claim, error: CaseDevError) -> Outcome:
 
 
 def attend(run: Run) -> None:
-    """Somebody looks at `run`: poll it at the watched pace, from now on.
+    """Somebody looks at `run`: poll it at the watched pace, from now on, and before what nobody
+    looks at.
 
     Backoff after failures is not cut short, and a lease is not touched.
     """
@@ -370,9 +371,11 @@ def attend(run: Run) -> None:
         return
     if notices.watch(run.pk):
         now = _now()
-        Poll.objects.filter(
-            Q(due_at__gt=now + dt.timedelta(seconds=schedule.WATCHED)), pk=run.pk, failures=0
-        ).update(due_at=now)
+        is_far_off = Q(due_at__gt=now + dt.timedelta(seconds=schedule.WATCHED), failures=0)
+        Poll.objects.filter(pk=run.pk, lane__in=Poll.MOVING).update(
+            lane=Poll.Lane.WATCHED,
+            due_at=Case(When(is_far_off, then=now), default=F("due_at")),
+        )
 
 
 def poll_now(run: Run, case_dev: Client | None = None) -> str:
@@ -413,7 +416,7 @@ def schedule_new(runs: Sequence[Run], now: dt.datetime) -> None:
         [
             Poll(
                 run=run,
-                lane=Poll.Lane.SETTLING if run.is_terminal else Poll.Lane.ACTIVE,
+                lane=places.lane(run),
                 due_at=now,
             )
             for run in runs

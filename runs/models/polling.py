@@ -21,15 +21,20 @@ class PollQuerySet(models.QuerySet["Poll"]):
 
     def late(self, now: dt.datetime, grace: dt.timedelta) -> Self:
         """Polls of active runs that should have happened more than `grace` ago."""
-        return self.filter(lane=Poll.Lane.ACTIVE, due_at__lt=now - grace)
+        return self.filter(lane__in=Poll.MOVING, due_at__lt=now - grace)
 
 
 class Poll(models.Model):
     """A run's place in the schedule. `due_at` null: never again."""
 
     class Lane(models.IntegerChoices):
+        """Who goes first when more is due than can be asked for."""
+
+        WATCHED = -1, "may change at any moment; somebody looks at it"
         ACTIVE = 0, "may change at any moment"
         SETTLING = 1, "ended; late costs may come"
+
+    MOVING = (Lane.WATCHED, Lane.ACTIVE)
 
     run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="poll")
     lane = models.SmallIntegerField(choices=Lane.choices, default=Lane.ACTIVE)

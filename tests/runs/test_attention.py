@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from runs import poller
 from runs.casedev.client import Client
-from runs.claims import release
+from runs.claims import claim, release
 from runs.models import Poll
 from runs.poller import Outcome
 from runs.simulator.clock import ManualClock
@@ -79,6 +79,23 @@ def test_a_run_of_unknown_status_gets_attention_too() -> None:
     due_at = poll_of(run).due_at
     assert due_at
     assert due_at <= timezone.now()
+
+
+@pytest.mark.django_db
+def test_what_is_looked_at_goes_before_all_that_is_due_longer() -> None:
+    for _ in range(3):
+        due_run()
+    run = make_run("running", poll_due_at=timezone.now() + MINUTE)
+    poller.attend(run)
+    assert [held.run for held in claim(timezone.now(), 1)] == [run.pk]
+
+
+@pytest.mark.django_db
+def test_the_turn_of_what_is_looked_at_no_longer_comes_with_the_others() -> None:
+    run = make_run("running", poll_due_at=timezone.now() + MINUTE)
+    poller.attend(run)
+    poller.store(claim_of(run), answer(now_details(run.run_id)))
+    assert poll_of(run).lane == Poll.Lane.ACTIVE
 
 
 # By hand ------------------------------------------------------------------------------------------
