@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 from django.db import transaction
@@ -16,7 +17,7 @@ from django.db.models import F, Q
 
 from runs import schedule
 from runs.casedev.client import DEADLINE
-from runs.models import Discovery, Poll, Upstream
+from runs.models import Discovery, Poll, Run, Upstream
 
 LEASE = dt.timedelta(seconds=60)  # outlasts the client's deadline and the write after it
 # A request that began later than this after its claim might still run when the lease is over,
@@ -62,41 +63,58 @@ def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
     ask_until = time.monotonic() + ASK_WITHIN
     with transaction.atomic():
         leased = list(
-            polls.select_for_update(skip_locked=True, of=("self",))
-            .select_related("run")
-            .only(*_CLAIMED)[:most]
+            polls.select_for_update(skip_locked=True, of=("self",)).values_list(*_CLAIMED)[:most]
         )
-        Poll.objects.filter(pk__in=[poll.pk for poll in leased]).update(
+        Poll.objects.filter(pk__in=[poll[0] for poll in leased]).update(
             fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
         )
-    return [_as_claim(poll, ask_until, now) for poll in leased]
+    return [_as_claim(_Leased._make(poll), ask_until, now) for poll in leased]
 
 
+class _Leased(NamedTuple):
+    """The columns _CLAIMED of a poll and its run, as they were before the claim."""
+
+    run: int
+    fence: int
+    failures: int
+    sync_failures: int
+    seen_digest: bytes
+    quarantined_at: dt.datetime | None
+    last_ok_at: dt.datetime | None
+    last_error_at: dt.datetime | None
+    due_at: dt.datetime | None
+    settle_polls: int
+    run_id: str
+    status: str
+    created_at: dt.datetime | None
+    completed_at: dt.datetime | None
+    first_seen_at: dt.datetime
+
+
+_OF_RUN = ("run_id", "status", "created_at", "completed_at", "first_seen_at")
 _CLAIMED = (
-    *("fence", "failures", "sync_failures", "seen_digest"),
-    *("quarantined_at", "last_ok_at", "last_error_at", "due_at", "settle_polls"),
-    *("run__run_id", "run__status"),
-    *("run__created_at", "run__completed_at", "run__first_seen_at"),
+    *_Leased._fields[: -len(_OF_RUN)],
+    *(f"run__{name}" for name in _OF_RUN),
 )
 
 
-def _as_claim(poll: Poll, ask_until: float, now: dt.datetime) -> Claim:
+def _as_claim(poll: _Leased, ask_until: float, now: dt.datetime) -> Claim:
     return Claim(
-        run=poll.pk,
-        run_id=poll.run.run_id,
+        run=poll.run,
+        run_id=poll.run_id,
         fence=poll.fence + 1,
         ask_until=ask_until,
         failures=poll.failures,
         sync_failures=poll.sync_failures,
         seen_digest=bytes(poll.seen_digest),
-        is_terminal=poll.run.is_terminal,
+        is_terminal=poll.status in Run.TERMINAL,
         is_quarantined=poll.quarantined_at is not None,
         last_ok_at=poll.last_ok_at,
         last_error_at=poll.last_error_at,
-        status=poll.run.status,
-        created_at=poll.run.created_at,
-        completed_at=poll.run.completed_at,
-        first_seen_at=poll.run.first_seen_at,
+        status=poll.status,
+        created_at=poll.created_at,
+        completed_at=poll.completed_at,
+        first_seen_at=poll.first_seen_at,
         settle_polls=poll.settle_polls,
         lag=max((now - poll.due_at).total_seconds(), 0.0) if poll.due_at else 0.0,
     )
@@ -116,7 +134,7 @@ def mend(now: dt.datetime) -> None:
     late = Q(due_at__gt=now + LONGEST_WAIT, quarantined_at=None)
     late |= Q(due_at__gt=now + LONGEST_QUARANTINE)
     if not Upstream.objects.filter(pk=Upstream.SOLE, paused_until__gt=now).exists():
-        late |= Q(due_at__gt=now + LONGEST_PACE, lane=Poll.Lane.ACTIVE, failures=0)
+        late |= Q(due_at__gt=now + LONGEST_PACE, lane__in=Poll.MOVING, failures=0)
     Poll.objects.filter(late).update(due_at=now)
     Poll.objects.filter(due_at__lte=now, leased_until__gt=now + LONGEST_LEASE).update(
         leased_until=now + LEASE
