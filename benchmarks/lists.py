@@ -54,7 +54,7 @@ QUERIES = {
 }
 ADMIN = {
     "admin: runs": "/admin/runs/run/",
-    "admin: page 100": "/admin/runs/run/?p=100",
+    "admin: page 40": "/admin/runs/run/?p=40",
     "admin: failed": "/admin/runs/run/?status=failed",
     "admin: words": "/admin/runs/run/?q=contract+zebra",
     "admin: polls": "/admin/runs/poll/",

@@ -6,6 +6,7 @@ in a row are indexed, so a search costs what it finds, wherever in a text the wo
 
 from collections.abc import Iterable
 from itertools import batched
+from math import isqrt
 from typing import Any
 
 from django.db import connection
@@ -16,7 +17,8 @@ from runs.models import Run, RunText
 
 SHORTEST = 3  # characters that the index knows
 LONGEST = 20_000  # characters of a prompt, and of a summary, that are looked at
-MANY = 10_000
+FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way through all
+PAGE = 50  # runs that such a way ends with
 BATCH = 500
 
 
@@ -53,7 +55,7 @@ def _folded(run: Run) -> str:
     return "\n".join(fold(part[:LONGEST]) for part in parts if part)
 
 
-def matching(runs: QuerySet[Run], words: str, at_most: int = MANY) -> QuerySet[Run]:
+def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> QuerySet[Run]:
     """Those of `runs` that hold `words` in any case; of fewer than SHORTEST characters, those
     whose id begins so.
 
@@ -62,6 +64,7 @@ def matching(runs: QuerySet[Run], words: str, at_most: int = MANY) -> QuerySet[R
     """
     if len(fold(words)) < SHORTEST:
         return runs.filter(run_id__startswith=words)
+    at_most = at_most or _worth_looking_up()
     found = keys(words, at_most + 1)
     if len(found) <= at_most:
         return runs.filter(pk__in=found)
@@ -69,6 +72,13 @@ def matching(runs: QuerySet[Run], words: str, at_most: int = MANY) -> QuerySet[R
     # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all runs.
     place = StrIndex(Subquery(text), Value(fold(words)))
     return runs.alias(found_at=place).filter(found_at__gt=0)
+
+
+def _worth_looking_up() -> int:
+    """So many finds that to look them up costs what the way to PAGE of them costs: that way is
+    the longer, the fewer they are among all runs."""
+    newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return min(max(isqrt(PAGE * newest), FEWEST), MOST)
 
 
 def keys(words: str, at_most: int) -> list[int]:

@@ -32,7 +32,7 @@ class Bounded(Paginator):  # type: ignore[type-arg] # generic in its stubs only
     """Counts no more rows than anybody turns pages for: to count a million, or to skip half of
     them, is to read them. Whoever looks for what lies behind narrows the list."""
 
-    MOST = 10_000
+    MOST = 2_000
 
     @cached_property
     def _counted(self) -> int:
