@@ -136,7 +136,6 @@ class Client:
         # Outside the handlers: httpx's exceptions lead to the request, and so to the key.
         raise problem
 
-
     @contextmanager
     def _sent(self, method: str, path: str, **sent: Any) -> Iterator[httpx.Response]:
         """The answer to a request, its body still to be read.
