@@ -124,6 +124,7 @@ def _piece(template: str, context: dict[str, Any]) -> str:
 
 def _around(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     now = timezone.now()
+    yield Part("tab", _piece("runs/_tab.html", {"run": run}))
     yield Part("head", _piece("runs/_head.html", run_page.head(run, audience, now)))
     yield Part("facts", _piece("runs/_facts.html", run_page.facts(run, audience, now)))
     yield Part("tabs", _piece("runs/_tabs.html", run_page.tabs(run, audience, page.tab)))

@@ -14,6 +14,7 @@ puts `hx-swap-oob="true"` on each root element.
 template                              context from                           root element
 ====================================  =====================================  =====================
 runs/_title.html                      run_page.title(run, audience, now)     header#run-title
+runs/_tab.html                        the run alone                          title, link#icon
 runs/_head.html                       run_page.head(run, audience, now)      section#run-head
 runs/_fresh.html                      run_page.fresh(run, audience, now)     p#run-fresh
 runs/_facts.html                      run_page.facts(run, audience, now)     dl#run-facts

@@ -61,7 +61,7 @@ def test_a_running_document_grows_and_leaves_what_is_read_as_it_is(
     expect(reader.locator("#result")).to_contain_text("The end", timeout=30_000)
     assert reader.title().startswith("✓ ")
     icon = reader.locator("link[rel=icon]").get_attribute("href") or ""
-    assert icon.startswith("data:image/svg+xml")
+    assert icon.startswith("/static/icons/completed.")
     expect(payload).to_be_visible()
 
 
