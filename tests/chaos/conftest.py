@@ -69,6 +69,10 @@ def pytest_runtest_makereport(
 def _tell(test: str, cases: Cases) -> None:
     """What ran, for whoever started the pass."""
     if folder := os.environ.get("RUNSHEET_CHAOS_TALLY"):
-        told = {"row": cases.row.name, "database": cases.database, "ran": cases.ran}
+        told = {
+            "row": cases.row.name,
+            "database": cases.database,
+            "ran": cases.ran * cases.row.each,
+        }
         place = Path(folder) / f"{cases.database}-{cases.row.name}-{test}.json"
         place.write_text(json.dumps(told), encoding="utf-8")

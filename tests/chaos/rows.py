@@ -21,13 +21,14 @@ type Pass = Literal["test", "short", "long"]
 
 class Row(NamedTuple):
     """`short` and `long` count the cases on both databases together; `only` names the one
-    database that a row is about."""
+    database that a row is about. `each`: cases that share a number, and are repeated together."""
 
     name: str
     within: Pass
     short: int
     long: int
     only: str = ""
+    each: int = 1
 
     def databases(self) -> tuple[str, ...]:
         return (self.only,) if self.only else DATABASES
@@ -36,8 +37,9 @@ class Row(NamedTuple):
         return which == "long" or which == self.within
 
     def count(self, which: Pass) -> int:
-        """Cases on one database."""
-        return -(-(self.long if which == "long" else self.short) // len(self.databases()))
+        """Numbers on one database."""
+        cases = self.long if which == "long" else self.short
+        return -(-cases // (len(self.databases()) * self.each))
 
 
 ROWS = {
@@ -55,14 +57,14 @@ ROWS = {
         Row("full", "test", 6, 200),
         Row("statuses", "test", 2_000, 50_000, only="sqlite"),
         Row("bodies", "test", 500, 50_000, only="sqlite"),
-        Row("hostile", "short", 1_200, 1_000_000, only="sqlite"),  # goes to both itself
-        Row("drift", "short", 1_000, 300_000),
-        Row("order", "short", 600, 100_000),
+        Row("hostile", "short", 5_000, 1_000_000, only="sqlite"),  # goes to both itself
+        Row("drift", "short", 10_000, 300_000),
+        Row("order", "short", 10_000, 1_000_000, each=25),
         Row("lists", "test", 60, 10_000),
         Row("poison", "short", 2, 40),
         Row("outage", "short", 2, 40),
-        Row("clocks", "short", 40, 5_000),
-        Row("cuts", "short", 150, 5_000, only="sqlite"),
+        Row("clocks", "short", 200, 5_000),
+        Row("cuts", "short", 500, 5_000, only="sqlite"),
         Row("reconnects", "short", 1, 10, only="sqlite"),
         Row("restores", "test", 6, 40),
         Row("restarts", "short", 6, 100),

@@ -5,20 +5,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.db import connections, transaction
-from django.utils import timezone
 
-from runs import poller, sync
+from runs import direct, poller, sync
 from runs.casedev.client import Answer
 from runs.casedev.errors import Unreadable
 from runs.claims import LEASE, Claim, claim
-from runs.models import Run, Step
+from runs.models import Poll, Run, Step
 from runs.poller import Outcome
 from tests.chaos.mutants import Recorded, hostile, recorded
-from tests.chaos.record import another_postgresql, dump, visible
+from tests.chaos.record import another_postgresql, dump, rows, visible
 from tests.chaos.rows import Cases
 from tests.runs.answers import details, entry, step
 from tests.runs.polling import due_run
@@ -40,51 +39,118 @@ STAGES = [
 ]
 
 
+CLAIMS = 3
+TWICE = 2  # an answer comes at most so often
+
+
+class Told(NamedTuple):
+    """How far an interleaving has come: the claims made, what each was answered, and the fences of
+    the answers that were delivered, one entry a time."""
+
+    held: tuple[Claim, ...] = ()
+    stages: tuple[int, ...] = ()
+    delivered: tuple[int, ...] = ()
+
+
 @pytest.mark.row("order")
 @pytest.mark.django_db
 @pytest.mark.timeout(0)
 def test_answers_in_any_order_end_in_the_last_state(cases: Cases) -> None:
     run = due_run("queued", run_id="run_1")
     with rolled_back():
-        _deliver(run, len(STAGES) - 1, _claim(run, 0)[0])
+        _deliver(run, len(STAGES) - 1, _claim(run, 0))
         last = visible(run)
+    tree = Interleavings(run, last)
     for case in cases:
-        with rolled_back():
-            _interleave(run, case.chance, last)
+        tree.grow(case.chance, cases.row.each)
 
 
-def _interleave(run: Run, chance: Random, last: dict[str, Any]) -> None:
-    """Three claims, each made when the lease before it has run out; what they were answered comes
-    in any order, and some of it twice."""
-    held = [claimed for number in range(3) for claimed in _claim(run, number)]
-    deliveries = [(one, chance.randrange(len(STAGES))) for one in held]
-    deliveries += chance.choices(deliveries, k=chance.randrange(3))
-    chance.shuffle(deliveries)
-    written: set[int] = set()
-    ended = False
-    for one, stage in deliveries:
-        outcome = _deliver(run, stage, one)
-        if one.fence != held[-1].fence or one.fence in written:
-            assert outcome in (Outcome.OVERTAKEN, Outcome.UNCHANGED), "I4: an old claim wrote"
-        written.add(one.fence)
-        status = Run.objects.values_list("status", flat=True).get(pk=run.pk)
-        assert not ended or status == "completed", "I3"
-        ended = status == "completed"
-    final = _claim(run, 3)[0]
-    assert final.fence == held[-1].fence + 1
-    _deliver(run, len(STAGES) - 1, final)
-    assert visible(run) == last, "I1, I2"
-    version = Run.objects.values_list("version", flat=True).get(pk=run.pk)
-    assert _deliver(run, len(STAGES) - 1, _claim(run, 4)[0]) is Outcome.UNCHANGED, "I7"
-    assert Run.objects.values_list("version", flat=True).get(pk=run.pk) == version, "I7"
+class Interleavings:
+    """Three claims, each made when the lease before it has run out or was given back; what they
+    are answered comes at any time after, in any order, and some of it twice.
+
+    They are walked as a tree: what two of them have in common happens once, and the database goes
+    back to where they part. Different ways often end in the same rows; what comes after those is
+    looked at once.
+    """
+
+    def __init__(self, run: Run, last: dict[str, Any]) -> None:
+        self.run, self.last = run, last
+        self.left = 0
+        self.known: set[str] = set()
+
+    def grow(self, chance: Random, count: int) -> None:
+        self.left = count
+        while self.left > 0:
+            with rolled_back():
+                self._go_on(Told(), chance)
+
+    def _go_on(self, told: Told, chance: Random) -> None:
+        ways: list[int | None] = [
+            place for place, one in enumerate(told.held) if told.delivered.count(one.fence) < TWICE
+        ]
+        if len(told.held) < CLAIMS:
+            ways.append(None)
+        elif not ways or chance.random() < 0.2:
+            self._end()
+            return
+        for way in chance.sample(ways, min(2, len(ways))):
+            if self.left <= 0:
+                return
+            with rolled_back():
+                if way is None:
+                    claimed = _claim(self.run, len(told.held))
+                    stages = (*told.stages, chance.randrange(len(STAGES)))
+                    after = told._replace(held=(*told.held, claimed), stages=stages)
+                else:
+                    after = self._hear(told, way)
+                self._go_on(after, chance)
+
+    def _hear(self, told: Told, place: int) -> Told:
+        """The answer to the claim at `place` comes."""
+        one = told.held[place]
+        before = self._state()
+        outcome = _deliver(self.run, told.stages[place], one)
+        after = self._state()
+        if one.fence != told.held[-1].fence:
+            assert outcome is Outcome.OVERTAKEN, "I4: an old claim wrote"
+        elif one.fence in told.delivered:
+            assert outcome is Outcome.UNCHANGED, "I7: the same answer again was news"
+        if outcome is not Outcome.CHANGED:
+            assert after == before, "I4, I7"
+        assert before[0] != "completed" or after[0] == "completed", "I3"
+        return told._replace(delivered=(*told.delivered, one.fence))
+
+    def _end(self) -> None:
+        """The last answer comes, and comes again."""
+        self.left -= 1
+        state = dump(self.run) + str(rows(Poll, "run_id", self.run))
+        if state in self.known:
+            return
+        self.known.add(state)
+        final = _claim(self.run, CLAIMS)
+        _deliver(self.run, len(STAGES) - 1, final)
+        assert visible(self.run) == self.last, "I1, I2"
+        before = self._state()
+        again = _claim(self.run, CLAIMS + 1)
+        assert again.fence == final.fence + 1, "I4"
+        assert _deliver(self.run, len(STAGES) - 1, again) is Outcome.UNCHANGED, "I7"
+        assert self._state() == before, "I7"
+
+    def _state(self) -> tuple[Any, ...]:
+        state = direct.values(Run, ("status", "version", "contradictions"), id=self.run.pk)
+        assert state
+        return state
 
 
-def _claim(run: Run, leases: int) -> list[Claim]:
-    return claim(timezone.now() + leases * (LEASE + dt.timedelta(seconds=1)), 1, only=run.pk)
+def _claim(run: Run, leases: int) -> Claim:
+    """On a clock of the test, so that the same way leads to the same rows."""
+    (claimed,) = claim(NOW + leases * (LEASE + dt.timedelta(seconds=1)), 1, only=run.pk)
+    return claimed
 
 
 def _deliver(run: Run, stage: int, held: Claim) -> Outcome:
-    return poller.store(held, Answer(STAGES[stage], timezone.now()))
+    return poller.store(held, Answer(STAGES[stage], NOW))
 
 
 @contextmanager
@@ -110,30 +176,39 @@ def test_a_payload_that_drifts_anywhere_deletes_nothing_and_is_flagged(cases: Ca
             _drift(stored[body.name], body, mutant, f"{body.name}: {words}")
 
 
-def _stored(body: Recorded) -> tuple[Run, dict[str, Any]]:
+type Stored = tuple[Run, dict[str, Any], set[int]]  # with the keys of its steps
+
+
+def _stored(body: Recorded) -> Stored:
     run = due_run(run_id=body.run_id)
     sync.apply(run, body.text, NOW)
-    return run, visible(run)
+    return run, visible(run), set(Step.objects.filter(run=run).values_list("pk", flat=True))
 
 
-def _drift(stored: tuple[Run, dict[str, Any]], body: Recorded, mutant: bytes, words: str) -> None:
-    run, before = stored
-    run = Run.objects.get(pk=run.pk)
-    rows = dict(Step.objects.filter(run=run).values_list("pk", "step_id"))
+def _as_stored(run: Run) -> Run:
+    """As the poller reads it."""
+    stored = direct.held(run.pk, 0)
+    assert stored
+    return stored
+
+
+def _drift(stored: Stored, body: Recorded, mutant: bytes, words: str) -> None:
+    run, before, keys = stored
     was_terminal = run.is_terminal
     try:
         with transaction.atomic():
-            sync.apply(run, mutant, NOW + dt.timedelta(seconds=5))
+            sync.apply(_as_stored(run), mutant, NOW + dt.timedelta(seconds=5))
     except Unreadable:
         assert visible(run) == before, words
         return
-    run.refresh_from_db()
-    assert run.status, words
-    assert not was_terminal or run.status == before["status"], f"I3: {words}"
-    assert rows.keys() <= set(Step.objects.filter(run=run).values_list("pk", flat=True)), words
-    if Step.objects.filter(run=run).exclude(vanished_at=None).exists():
-        assert run.contradictions, f"{words}: what vanished is not flagged"
-    sync.apply(run, body.text, NOW + dt.timedelta(seconds=10))
+    now = _as_stored(run)
+    assert now.status, words
+    assert not was_terminal or now.status == before["status"], f"I3: {words}"
+    steps = dict(Step.objects.filter(run=run).values_list("pk", "vanished_at"))
+    assert keys <= steps.keys(), f"{words}: a step was deleted"
+    if any(steps.values()):
+        assert now.contradictions, f"{words}: what vanished is not flagged"
+    sync.apply(now, body.text, NOW + dt.timedelta(seconds=10))
     after = visible(run)
     assert after["steps"] == before["steps"], f"{words}: the true answer does not heal it"
     assert after["counts"] == before["counts"], words
