@@ -24,6 +24,9 @@ FORMS = (
     (re.compile(r"(?<![\w-])s/(?!-/)[^/\s'\"]{20,}"), f"s/{MASKED}"),
     (re.compile(r"(?<![\w-])callbacks/[^/\s'\"]{20,}"), f"callbacks/{MASKED}"),
     (re.compile(r"sk_case_[\w-]+"), MASKED),
+    # Addresses that let whoever knows them write into a channel.
+    (re.compile(r"(?<=//)(hooks\.[\w.-]+)/[^\s'\"]+"), rf"\1/{MASKED}"),
+    (re.compile(r"(?<=/)(web)?hooks?/[^\s'\"]{8,}"), rf"hooks/{MASKED}"),
     (re.compile(r"runsheet_[\w-]{20,}"), MASKED),  # a token of our own API
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {MASKED}"),
     (re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@"), rf"\1:{MASKED}@"),

@@ -32,6 +32,7 @@ def of(vitals: Vitals) -> list[Sign]:
         _discovery(vitals),
         _unreadable(vitals),
         _browsers(vitals),
+        _notices(vitals),
     ]
 
 
@@ -196,6 +197,22 @@ def _browsers(vitals: Vitals) -> Sign:
         name, WARN, f"{told}, most of all {first.stopped} ({first.directive}) on {first.page}.",
         "Nothing ran. Ask who was on that page whether an extension of their browser writes into "
         "pages; if not, tell whoever maintains the site: text may have got where it should not.",
+    )  # fmt: skip
+
+
+def _notices(vitals: Vitals) -> Sign:
+    name = "Notices"
+    if vitals.record is None:
+        return Sign(name, WARN, "Unknown while the database is away.")
+    waiting, failing, given_up, reason = vitals.record.outbox
+    told = f"{waiting:,} to be sent" if waiting else "None waits to be sent"
+    if not failing and not given_up:
+        return Sign(name, GOOD, f"{told}.")
+    told = f"{told}, {failing:,} tried in vain so far; {given_up:,} given up in the last day."
+    return Sign(
+        name, WARN, f"{told} Last: {reason}",
+        "If it is the mail server, look at EMAIL_URL and at the server; people see the same on "
+        "their page of notices. Each is tried for a day.",
     )  # fmt: skip
 
 

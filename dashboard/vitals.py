@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from dashboard import violations
 from dashboard.audit.models import AuditHead
+from dashboard.notices.models import Message
 from runs import breaker, gauges, notices
 from runs.models import Callback, Discovery, Poll, Run, Upstream
 
@@ -46,6 +47,16 @@ class Database(NamedTuple):
     size: int | None = None  # bytes
 
 
+class Outbox(NamedTuple):
+    """Messages to people. `failing`: whose last try failed; `given_up`: in the last day;
+    `reason`: of the latest of these."""
+
+    waiting: int
+    failing: int
+    given_up: int
+    reason: str
+
+
 class Record(NamedTuple):
     """What the tables say. `lag`: whole seconds by which the most overdue poll is late; None
     while Case.dev is left alone on purpose."""
@@ -63,6 +74,7 @@ class Record(NamedTuple):
     audit_rows: int
     callbacks: int  # registered for runs that are active
     errors: list[Poll]  # with their runs, the latest first
+    outbox: Outbox
 
 
 class Vitals(NamedTuple):
@@ -187,7 +199,16 @@ def _record(at: dt.datetime) -> Record:
             .only("run__run_id", "last_error", "last_error_at", "failures", "due_at")
             .order_by("-last_error_at")[:MOST_ERRORS]
         ),
+        outbox=_outbox(at),
     )
+
+
+def _outbox(at: dt.datetime) -> Outbox:
+    due = Message.objects.filter(due_at__isnull=False)
+    failing = due.exclude(reason="")
+    given_up = Message.objects.filter(given_up_at__gt=at - dt.timedelta(days=1))
+    latest = (failing | given_up).order_by("-pk").values_list("reason", flat=True)
+    return Outbox(due.count(), failing.count(), given_up.count(), latest.first() or "")
 
 
 @cache

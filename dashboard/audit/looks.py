@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 UNRECORDED = frozenset(
     {
         *("healthz", "readyz", "metrics", "callback", "export-progress", "run-looked"),
-        *("lists-looked", "keys", "csp-reports"),
+        *("lists-looked", "keys", "csp-reports", "notice-settings", "notice-rules"),
         *("admin:jsi18n", "admin:login", "admin:logout"),
     }
 )

@@ -60,7 +60,7 @@ def zone(choice: NoticeChoice) -> ZoneInfo:
 def obstacle(choice: NoticeChoice, channel: str) -> str:
     """Why nothing can be sent by `channel`, as a sentence; "" if it can."""
     if channel == Channel.WEBHOOK:
-        return "" if choice.webhook else "You have given no webhook."
+        return "" if choice.webhook else "Its address is given below."
     if not mail.is_on():
         return "This installation sends no e-mail: whoever runs it has set no mail server."
     return "" if choice.user.email else "Your account has no e-mail address."

@@ -140,7 +140,7 @@ def _of_stalls(now: dt.datetime, after: int) -> tuple[int | None, int]:
         notices = []
         for follow, stall in stalled:
             follow.stall = key_of(stall, follow.run)
-            if told.may(follow.user):
+            if told.may(follow.user) and not _stall_of(follow.run, follow.since):
                 told_why = {"told": stall.sentence[:300]}
                 notices.append(told.notice(follow, Event.STALLED, follow.stall, **told_why))
         Follow.objects.bulk_update([follow for follow, _ in stalled], ["stall"])

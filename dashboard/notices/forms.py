@@ -54,7 +54,7 @@ class LongSelect(forms.Select):
 
 class ChoiceForm(forms.Form):
     pace = forms.ChoiceField(label="When", choices=Pace.choices)
-    hour = forms.TypedChoiceField(label="Once a day at", choices=HOURS, coerce=int)
+    hour = forms.TypedChoiceField(label="At what hour, if once a day", choices=HOURS, coerce=int)
     time_zone = forms.ChoiceField(
         label="Your time zone",
         widget=LongSelect,
@@ -85,7 +85,7 @@ class ChoiceForm(forms.Form):
         zones = self.fields["time_zone"]
         assert isinstance(zones, forms.ChoiceField)
         zones.choices = [(name, name) for name in choices.zones()]
-        self.fields["limit"].help_text = f"Empty: the site’s, {dollars(site.limit_micros)}."
+        self.fields["limit"].help_text = f"Empty: the site’s, ${dollars(site.limit_micros)}."
         known = sealed.hint(choice.webhook)
         self.fields["webhook_url"].help_text = (
             f"Yours: {known}. Empty leaves it."

@@ -25,7 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from dashboard import vitals
-from dashboard.vitals import Record, Vitals
+from dashboard.vitals import Outbox, Record, Vitals
 from runs import gauges
 from runs.models import Upstream
 from runs.poller import Outcome
@@ -132,6 +132,13 @@ def of_record(record: Record) -> Iterator[Metric]:
     yield CounterMetricFamily("runsheet_audit_rows", rows, value=record.audit_rows)
     registered = "Active runs whose end Case.dev was asked to call back about."
     yield _gauge("callbacks_registered", registered, record.callbacks)
+    yield from _of_outbox(record.outbox)
+
+
+def _of_outbox(outbox: Outbox) -> Iterator[Metric]:
+    yield _gauge("notices_waiting", "Messages to people that are not sent yet.", outbox.waiting)
+    yield _gauge("notices_failing", "Of these, those whose last try failed.", outbox.failing)
+    yield _gauge("notices_given_up", "Given up in the last day.", outbox.given_up)
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

@@ -94,6 +94,7 @@ def _context(user: User, form: ChoiceForm) -> dict[str, Any]:
             for one in Channel
         ],
         "mail_is_on": mail.is_on(),
+        "tells_title": choices.rules().tells_title,
         "reached_at": words.address("overview"),
     }
 

@@ -21,7 +21,7 @@ from tests.runs.polling import Api, due_run, make_due, now_details
 
 pytestmark = pytest.mark.django_db
 
-HOSTILE = "Privileged\r\nBcc: evil@example.com\x00\u202e <!channel> & more"
+HOSTILE = "Privileged\r\nBcc: evil@example.com\u202e <!channel> & more"
 
 
 @pytest.fixture
@@ -166,9 +166,20 @@ def silent(**fields: Any) -> Run:
     return run
 
 
+def long_followed(run: Run, user: User) -> None:
+    follows.follow(run, user)
+    Follow.objects.update(since=timezone.now() - dt.timedelta(minutes=19))
+
+
+def test_a_stall_that_one_saw_when_one_followed_is_not_told(member: User):
+    follows.follow(silent(), member)
+    assert look() == 0
+    assert Follow.objects.get().stall != ""
+
+
 def test_a_stall_is_told_once_until_the_run_has_moved(member: User):
     run = silent()
-    follows.follow(run, member)
+    long_followed(run, member)
     assert look() == 1
     assert look() == 0
     notice = Notice.objects.get()
@@ -183,7 +194,7 @@ def test_a_stall_is_told_once_until_the_run_has_moved(member: User):
 @pytest.mark.parametrize("why", ["down", "refused", "paused", "late", "failing", "old"])
 def test_a_stall_that_may_be_our_own_is_not_told(member: User, why: str):
     run, now = silent(), timezone.now()
-    follows.follow(run, member)
+    long_followed(run, member)
     polls, upstream = Poll.objects.all(), Upstream.objects.get_or_create(pk=Upstream.SOLE)[0]
     match why:
         case "down" | "refused":
