@@ -91,6 +91,7 @@ class World:
             "<str:public_id>": str(getattr(link_a, "public_id", "")),
             "<slug:provider_id>": "oidc",
             "<slug:order>": "0123456789abcdef",
+            "<slug:batch>": "0123456789abcdef",
             "<path:content_type_id>": str(ContentType.objects.get_for_model(Run).pk),
             "<path:object_id>": self.key_of(route),
             "<id>": self.key_of(route),
