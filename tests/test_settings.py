@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ WRONG = [
     {"DATABASE_URL": "postgresql:///runsheet"},
     {"REDIS_URL": "localhost:6379"},
     {"REDIS_URL": "redis://localhost/first"},
+    {"EMAIL_URL": "mail.example.org"},
+    {"EMAIL_URL": "https://mail.example.org"},
+    {"EMAIL_URL": "smtp://mail.example.org/inbox"},
+    {"EMAIL_URL": "smtp+plain://user:password@mail.example.org"},
+    {"EMAIL_FROM": "", "EMAIL_URL": "smtp://mail.example.org"},
+    {"EMAIL_FROM": "nobody", "EMAIL_URL": "smtp://mail.example.org"},
+    {"EMAIL_FROM": "a\nb@example.org", "EMAIL_URL": "smtp://mail.example.org"},
     {"ALLOWED_HOSTS": "https://runs.example.org"},
     {"ALLOWED_HOSTS": "runs.example.org:8000"},
     {"ALLOWED_HOSTS": "runs example"},
@@ -94,6 +102,8 @@ def test_a_wrong_value_ends_the_start_with_one_sentence_that_names_the_variable(
         ("CASEDEV_BASE_URL", "https://user:do_not_print@api.case.dev"),
         ("DATABASE_URL", "mysql://user:do_not_print@db/runsheet"),
         ("REDIS_URL", "amqp://user:do_not_print@redis"),
+        ("EMAIL_URL", "pop3://user:do_not_print@mail.example.org"),
+        ("EMAIL_URL", "smtp+plain://user:do_not_print@mail.example.org"),
         ("SECRET_KEY", "do_not_print"),
     ],
 )
@@ -110,6 +120,28 @@ def test_without_any_setting_it_is_a_demo_on_this_machine(tmp_path: Path) -> Non
         "s.DATABASES['default']['NAME'][-12:], s.REDIS_URL.startswith('unix://'), s.PUBLIC_URL",
     )
     assert shown.stdout.strip() == ("(True, 8000, False, False, True, 'demo.sqlite3', True, '')")
+
+
+def test_a_mail_server_is_read_from_its_address(tmp_path: Path) -> None:
+    sender = "Runsheet <runsheet@example.org>"
+    shown = settings(
+        tmp_path,
+        "s.MAILERS['default']['OPTIONS'], s.DEFAULT_FROM_EMAIL, s.logs.mask('x p@ss/word y')",
+        EMAIL_URL="smtp://me:p%40ss%2Fword@mail.example.org",
+        EMAIL_FROM=sender,
+    )
+    options, told, masked = literal_eval(shown.stdout)
+    assert told == sender
+    assert masked == "x *** y"
+    assert options == {
+        "host": "mail.example.org",
+        "port": 587,
+        "username": "me",
+        "password": "p@ss/word",
+        "use_tls": True,
+        "use_ssl": False,
+        "timeout": 10,
+    }
 
 
 def test_production_is_strict(tmp_path: Path) -> None:
