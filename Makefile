@@ -9,6 +9,7 @@ help:
 	@echo "make chaos  faults at full length, with the record held to the truth: hours"
 	@echo "make chaos-short  the rows of faults that make test leaves out: minutes"
 	@echo "make bench  measure what was promised, each figure beside its floor"
+	@echo "make bench-peers  measure Runsheet, Phoenix and MLflow side by side: installs 1.6 GB"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 
@@ -46,6 +47,13 @@ bench:
 	@$(PYTHON_OF_VENV) -m tests.browsers
 	@$(PYTHON_OF_VENV) -m benchmarks $(ARGS)
 
+# The same runs in Runsheet, Arize Phoenix and MLflow, each installed below .cache/peers/:
+# ARGS=--quick whether it works, ARGS="--sizes 1000" one length, ARGS=--full also 20,000 steps
+bench-peers:
+	@sh requirements/install.sh test
+	@$(PYTHON_OF_VENV) -m tests.browsers
+	@$(PYTHON_OF_VENV) -m benchmarks.peers $(ARGS)
+
 lint:
 	@sh requirements/install.sh test
 	$(PYTHON_OF_VENV) -m ruff check .
@@ -65,4 +73,10 @@ lock:
 	$(LOCK) $(ARGS) pyproject.toml -o requirements/run.txt
 	$(LOCK) $(ARGS) pyproject.toml --group dev -c requirements/run.txt -o requirements/test.txt
 
-.PHONY: help run test attack bench lint lock chaos chaos-short
+# The peers' versions stand in benchmarks/peers/*.in
+lock-peers:
+	@command -v uv >/dev/null || { echo "make lock-peers needs uv: pipx install uv"; exit 1; }
+	$(LOCK) $(ARGS) benchmarks/peers/phoenix.in -o benchmarks/peers/phoenix.txt
+	$(LOCK) $(ARGS) benchmarks/peers/mlflow.in -o benchmarks/peers/mlflow.txt
+
+.PHONY: help run test attack bench bench-peers lint lock lock-peers chaos chaos-short
