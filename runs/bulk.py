@@ -50,12 +50,11 @@ def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tu
     times = [place for place, field in enumerate(fields) if isinstance(field, DateTimeField)]
     if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" or not times:
         return taken  # the driver takes times as they are
-    adapt = connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value
     adapted = []
     for row in map(list, taken):
         for place in times:
             if row[place] is not None:
-                row[place] = adapt(row[place])
+                row[place] = str(row[place].replace(tzinfo=None))  # as Django writes them
         adapted.append(tuple(row))
     return adapted
 

@@ -171,8 +171,9 @@ def _long(value: str | UnsetType | None) -> str | None:
 def _short(value: str | UnsetType | None, length: int, path: str, notes: Notes) -> str | None:
     if not isinstance(value, str):
         return None
-    if len(value) > length:
-        notes.append(f"{path} has {len(value):,} characters and is shown cut.")
+    if len(value) <= length:
+        return text.clean(value)
+    notes.append(f"{path} has {len(value):,} characters and is shown cut.")
     return text.fit(text.clean(value), length)
 
 

@@ -17,11 +17,16 @@ RULE = 1
 PREFIX = 2_000
 
 # An output without any of these is no failure: twenty plain searches cost less than one pattern,
-# and a long run has thousands of outputs.
+# and a long run has thousands of outputs. Most are text that begins with none of the words that a
+# failure begins with, and then five are enough.
 _HINTS = (
     *("rror", "RROR", "xit", "eturnCode", "eturn_code", "eturncode", "uccess", '"ok', "atal"),
     *("FATAL", "raceback", "anic", "o such", "ot found", "enied", "s a directory", "ENO"),
 )
+_STARTS = frozenset("EeFfPpTtUuCc")  # Error, exit, fatal, process, Traceback, usage, command
+_READER_STARTS = frozenset("EeFfPpDdNn")
+_LINE_END = r"\n"
+_SHELL_HINTS = ("o such", "ot found", "enied", "s a directory")
 _READERS = {"read", "grep", "glob", "webfetch", "list", "edit", "write"}
 _EXIT_KEYS = ("exitCode", "exit_code", "exitcode", "returncode", "returnCode", "return_code")
 _READER_ERROR = re.compile(
@@ -56,7 +61,7 @@ def failure(tool: str | None, raw: str | None, is_whole: bool = True) -> str:
     if raw is None:
         return ""
     part = raw[:PREFIX]
-    if not any(hint in part for hint in _HINTS):
+    if not _may_tell_of_failure(tool, part):
         return ""
     node = json_tree.parse(part, is_whole and len(raw) <= PREFIX)
     if node is None:
@@ -68,6 +73,28 @@ def failure(tool: str | None, raw: str | None, is_whole: bool = True) -> str:
             return _shortened(_of_reader(node.text) if reads else _of_text(node.text))
         node = inner
     return "" if reads or node.kind != "object" else _shortened(_of_object(node))
+
+
+def _may_tell_of_failure(tool: str | None, part: str) -> bool:
+    """False for nearly all that is none; whatever the rules below take for one passes."""
+    if part[:1] in ("[", "n", "t", "f"):  # an array or a literal
+        return False
+    if part[:1] == '"' and part[1:2].isalnum():  # text, with no blank, escape or JSON at its start
+        if tool in _READERS:
+            return part[1] in _READER_STARTS
+        if part[1] not in _STARTS:
+            first, last = part.find(_LINE_END), part.rfind(_LINE_END)
+            return "xit" in part[last + 1 :] or _has_any(
+                part if first < 0 else part[:first], _SHELL_HINTS
+            )
+    return _has_any(part, _HINTS)
+
+
+def _has_any(text: str, hints: tuple[str, ...]) -> bool:
+    for hint in hints:  # noqa: SIM110 # a generator for `any` would take longer than the searches
+        if hint in text:
+            return True
+    return False
 
 
 def _of_object(node: Node) -> str:

@@ -4,6 +4,7 @@ run's tally. Called by sync within its transaction; the work follows the steps t
 
 from collections.abc import Iterator, Mapping
 from itertools import batched
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from runs import bulk, direct, outcomes, pairing
 from runs.models import Outline, Run, Step
 from runs.tally import USES, Fact, Tally
 
+_told_by = itemgetter(*Fact._fields[1:])
 MARKS = ("unanswered", "failed")  # what a step's own columns tell
 BATCH = 500  # rows of texts that are judged at a time
 
@@ -55,7 +57,7 @@ def fact(step: Step) -> Fact:
 
 def new_fact(columns: Mapping[str, Any]) -> Fact:
     """Of a step that has no row yet."""
-    return Fact(0, *(columns[name] for name in Fact._fields[1:]))
+    return Fact(0, *_told_by(columns))
 
 
 class Follower:

@@ -7,6 +7,8 @@ and places in time are kept as coarsely as MOST_CELLS of them allow.
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
+from itertools import batched
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +17,7 @@ from runs.pairing import CALL, RESULT
 
 MOST_CELLS = 400
 MOST_KINDS = 500
+BATCH = 1_000
 OTHERS = "\0"  # counts as the tool of all kinds beyond MOST_KINDS; no stored name holds NUL
 USES = (CALL, RESULT)  # of a tool; only these can fail
 SPOKEN = ("output", "thinking")
@@ -79,8 +82,10 @@ class Cells(msgspec.Struct):
         cell = self.cells.get(key)
         if cell is None:
             cell = self.cells[key] = [fact.position, fact.position, 0, 0, 0, 0]
-        cell[FIRST] = min(cell[FIRST], fact.position)
-        cell[LAST] = max(cell[LAST], fact.position)
+        elif fact.position > cell[LAST]:
+            cell[LAST] = fact.position
+        elif fact.position < cell[FIRST]:
+            cell[FIRST] = fact.position
         cell[fact.lane] += 1
         while len(self.cells) > MOST_CELLS:
             self._coarsen()
@@ -104,6 +109,9 @@ class Cells(msgspec.Struct):
                 into[lane] += cell[lane]
         self.shift += 1
         self.cells = coarse
+
+
+_told_of_kind = attrgetter("type", "tool_name", "failed")
 
 
 class Kind(NamedTuple):
@@ -161,38 +169,39 @@ class Tally(msgspec.Struct):
         return sum(sum(cell[THINK:]) for cell in self.untimed.cells.values())
 
     def add(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            self._count(fact)
-            if fact.type not in USES:
-                self.spoken_at = max(self.spoken_at, fact.position)
-            self._cells(fact).add(_place(fact), fact)
-            self._stretch(fact)
+        for some in batched(facts, BATCH):
+            for told, count in Counter(map(_told_of_kind, some)).items():
+                self._count(Kind._make(told), count)
+            spoken = (fact.position for fact in some if fact.type not in USES)
+            self.spoken_at = max(self.spoken_at, *spoken, 0)
+            for fact in some:
+                self._cells(fact).add(_place(fact), fact)
+                self._stretch(fact)
 
     def turn(self, old: Fact, new: Fact) -> bool:
         """Take `new` for `old`. False: the tally cannot tell what follows, and is as it was."""
         same = (old.position, old.type, old.timestamp) == (new.position, new.type, new.timestamp)
-        kind = self._kind(old)
+        kind = self._counted_as(_kind_of(old))
         is_shorter = (old.duration_ms or 0) > (new.duration_ms or 0)
         if not same or is_shorter or kind not in self.kinds:
             return False
         self.kinds[kind] -= 1
         if not self.kinds[kind]:
             del self.kinds[kind]
-        self._count(new)
+        self._count(_kind_of(new))
         self._cells(new).move(_place(new), old, new)
         self._stretch(new)
         return True
 
-    def _kind(self, fact: Fact) -> Kind:
-        kind = Kind(fact.type, fact.tool_name, fact.failed)
+    def _counted_as(self, kind: Kind) -> Kind:
         if kind in self.kinds or len(self.kinds) < MOST_KINDS:
             return kind
-        known = fact.type if fact.type in (*USES, *SPOKEN) else OTHERS
-        return Kind(known, OTHERS, fact.failed)
+        known = kind.type if kind.type in (*USES, *SPOKEN) else OTHERS
+        return Kind(known, OTHERS, kind.failed)
 
-    def _count(self, fact: Fact) -> None:
-        kind = self._kind(fact)
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+    def _count(self, kind: Kind, times: int = 1) -> None:
+        kind = self._counted_as(kind)
+        self.kinds[kind] = self.kinds.get(kind, 0) + times
 
     def _cells(self, fact: Fact) -> Cells:
         return self.untimed if fact.timestamp is None else self.timed
@@ -201,9 +210,16 @@ class Tally(msgspec.Struct):
         start, end = fact.timestamp, fact.end
         if start is None or end is None:
             return
-        self.first_at = min(self.first_at or start, start)
-        self.last_at = max(self.last_at or start, start)
-        self.last_end_at = max(self.last_end_at or end, end)
+        if self.first_at is None or start < self.first_at:
+            self.first_at = start
+        if self.last_at is None or start > self.last_at:
+            self.last_at = start
+        if self.last_end_at is None or end > self.last_end_at:
+            self.last_end_at = end
+
+
+def _kind_of(fact: Fact) -> Kind:
+    return Kind._make(_told_of_kind(fact))
 
 
 def milliseconds(moment: dt.datetime) -> int:

@@ -24,9 +24,18 @@ MOST = 10**15  # a billion dollars in micro-dollars: sums of thousands fit a 64-
 
 def clean(text: str) -> str:
     """`text` without NUL and lone surrogates, each replaced by a visible character."""
-    if text.isascii() and "\x00" not in text:
+    if "\x00" not in text and (text.isascii() or _has_no_half(text)):
         return text
     return _TROUBLE.sub(lambda found: NUL_SHOWN if found[0] == "\x00" else REPLACED, text)
+
+
+def _has_no_half(text: str) -> bool:
+    """Whether there is no lone surrogate: in a tenth of the time of a pattern."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fit(text: str, length: int) -> str:
