@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -152,24 +152,5 @@ def annotate(run: Run, by: User, supply: Supply) -> None:
     for number in range(40):
         position = number % 3 + 1 if number % 2 else None
         Note.objects.create(
-            run=run, position=position, author=by, text=supply.one(), created_at=timezone.now()
+            run=run, position=position, author=by, text=supply.some(3), created_at=timezone.now()
         )
-
-
-def listed(supply: Supply, count: int) -> Iterator[Run]:
-    """Runs for lists: each column of a row holds a payload."""
-    for number in range(count):
-        run = stored(
-            {
-                "id": f"run_listed_{number:04}",
-                "agentId": supply.one(),
-                "model": supply.one(),
-                "prompt": supply.one(),
-                "status": ("failed", "completed", "running", "cancelled", supply.one())[number % 5],
-                "result": {"finalResponse": {"summary": supply.one(), "issues": [supply.one()]}},
-                "createdAt": timezone.now().isoformat(),
-            }
-        )
-        named = {"name": supply.one(), "fetched_at": timezone.now()}
-        Agent.objects.get_or_create(agent_id=run.agent_id, defaults=named)
-        yield run

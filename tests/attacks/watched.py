@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.urls import Resolver404, resolve
 from playwright.sync_api import BrowserContext, Page, Request
 
 # Runs before anything of the page. What the policy stopped counts too: text should never have
@@ -15,7 +16,8 @@ window.__hit = 0; window.__stopped = [];
 addEventListener("securitypolicyviolation", (event) =>
   window.__stopped.push(`${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
 """
-# What a page holds that none of ours does, and the canaries that it shows.
+# What a page holds that none of ours does, and the canaries that it shows. Addresses of lists hold
+# what was asked for; h.example is whither the page leads that shows where a link goes.
 _AFTER = r"""
 () => {
   const wrong = [];
@@ -43,16 +45,26 @@ _AFTER = r"""
   return { wrong, stopped: window.__stopped, hit: window.__hit, found: [...new Set(found)],
     config: window.htmx ? JSON.stringify(htmx.config) : "" };
 }
-""".replace("ALLOWED", r"/^(\/runs\/|\?)[^ ]*$/")
+""".replace("ALLOWED", r"/^(\/runs\/|\?|https:\/\/h\.example\/\?q=)[^ ]*$/")
+
+
+def route_of(path: str) -> str:
+    """The route of a page of the site; the path itself for a page that only a test has."""
+    try:
+        return str(resolve(path).route)
+    except Resolver404:
+        return path
 
 
 @dataclass
 class Watch:
-    """`found`: canaries by kind of page; `wrongs`: whatever should not have been."""
+    """`found`: canaries by kind of page, `places`: by route; `wrongs`: whatever should not have
+    been."""
 
     context: BrowserContext
     base: str
     found: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    places: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     wrongs: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     loads: int = 0
@@ -87,11 +99,13 @@ class Watch:
         self.loads += 1
         self.look(kind)
 
-    def look(self, kind: str) -> None:
-        """At the page as it stands."""
+    def look(self, kind: str, brought_by: str = "") -> None:
+        """At the page as it stands. `brought_by`: the route of the stream that changed it."""
         seen = self.page.evaluate(_AFTER)
-        where = f"{kind} {urlsplit(self.page.url).path}"
+        path = urlsplit(self.page.url).path
+        where = f"{kind} {path}"
         self.found[kind] |= set(seen["found"])
+        self.places[brought_by or route_of(path)] |= set(seen["found"])
         self.wrongs += [f"{where}: {wrong}" for wrong in seen["wrong"] + seen["stopped"]]
         if seen["hit"]:
             self.wrongs.append(f"{where}: {seen['hit']} scripts ran")
