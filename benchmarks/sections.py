@@ -25,7 +25,7 @@ SECTIONS = {
     "fleet": Section("thousands of active runs, worker and beat as in the product", BOTH, 1_800),
     "memory": Section("what a worker's process holds"),
     "footprint": Section("what all of make run holds and takes, and how soon it is there"),
-    "lists": Section("the lists of very many runs", BOTH, limit=2_400),
+    "lists": Section("the lists of very many runs", BOTH, limit=3_600),
     "streams": Section("one change to a thousand open pages", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }
