@@ -95,5 +95,5 @@ def addresses(supply: Supply) -> str:
 
 def _escaped(text: str) -> str:
     return "".join(
-        quote(c, safe="", errors="replace") if c in "<>\\" or c <= " " else c for c in text
+        quote(c, safe="", errors="replace") if c in "<>\\&\x7f" or c <= " " else c for c in text
     )
