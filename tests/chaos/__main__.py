@@ -72,13 +72,16 @@ def _print_tally(folder: Path, rows: list[Row], databases: list[str]) -> bool:
     """The table of what ran; whether no row was left out."""
     told = [json.loads(place.read_text(encoding="utf-8")) for place in folder.iterdir()]
     is_whole = True
-    print("\nrow           database     cases")
+    print("\nrow           database     cases  limits met  waived  slowest")
     for row in rows:
         for database in (name for name in row.databases() if name in databases):
-            ran = sum(
-                one["ran"] for one in told if (one["row"], one["database"]) == (row.name, database)
-            )
-            print(f"{row.name:<13} {database:<12} {ran}" + ("" if ran else "   <- none"))
+            ours = [one for one in told if (one["row"], one["database"]) == (row.name, database)]
+            ran, met, waived = (sum(one[what] for one in ours) for what in ("ran", "met", "waived"))
+            slowest = max((one["slowest"] for one in ours), default=0.0)
+            line = f"{row.name:<13} {database:<12} {ran:>5}"
+            if met or waived:
+                line += f"  {met:>10}  {waived:>6}  {slowest:>5.1f} s"
+            print(line + ("" if ran else "   <- none"))
             is_whole = is_whole and ran > 0
     return is_whole
 

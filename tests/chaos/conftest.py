@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.rig import Rig
 from tests.chaos.rows import ROWS, Cases, current_pass
 from tests.environment import on_postgresql
 from tests.runs.conftest import _no_leftovers  # noqa: F401
@@ -48,6 +49,19 @@ def cases(request: pytest.FixtureRequest) -> Iterator[Cases]:
         assert cases.is_complete, f"{row.name}: {cases.ran} of {cases.count} cases ran"
 
 
+# In the workers of these rows, in seconds, so that what would take a minute passes in time.
+SHORTER: dict[str, dict[str, float]] = {
+    "stops": {"claims.LEASE": 6, "claims.ASK_WITHIN": 2},
+    "wires": {"breaker.PROBE_EVERY": 2},
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path, cases: Cases) -> Iterator[Rig]:
+    with Rig(tmp_path, cases.seed, SHORTER.get(cases.row.name)) as rig:
+        yield rig
+
+
 _cases = pytest.StashKey[Cases]()
 _report = pytest.StashKey[pytest.TestReport]()
 
@@ -73,6 +87,9 @@ def _tell(test: str, cases: Cases) -> None:
             "row": cases.row.name,
             "database": cases.database,
             "ran": cases.ran * cases.row.each,
+            "met": cases.met,
+            "waived": cases.waived,
+            "slowest": cases.slowest,
         }
         place = Path(folder) / f"{cases.database}-{cases.row.name}-{test}.json"
         place.write_text(json.dumps(told), encoding="utf-8")

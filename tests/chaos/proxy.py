@@ -30,6 +30,7 @@ class Proxy:
         self.target = target
         self.fault: Fault = "none"
         self.connections = 0
+        self.met = 0  # connections that were refused, and pieces that met another fault
         self._chance = Random(seed)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -67,6 +68,7 @@ class Proxy:
 
     def _carry(self, near: socket.socket) -> None:
         if self.fault == "refuse":
+            self.met += 1
             near.close()
             return
         try:
@@ -95,6 +97,7 @@ class Proxy:
                 if self.fault in ("reset", "cut", "half-close") and is_answer:
                     sink.sendall(piece[: max(0, breaks_after - passed)])
                     passed += len(piece)
+                    self.met += 1
                     if passed >= breaks_after:
                         self._break(source, sink)
                         return
@@ -104,16 +107,18 @@ class Proxy:
             sink.shutdown(socket.SHUT_WR)
 
     def _pass_on(self, piece: bytes, sink: socket.socket) -> None:
+        self.met += self.fault != "none"
         match self.fault:
             case "blackhole":
                 return
             case "latency":
                 time.sleep(0.05)
             case "trickle":
-                for byte in piece:
-                    sink.sendall(bytes([byte]))
+                for place in range(len(piece)):
                     if self._ends.wait(0.02) or self.fault != "trickle":
-                        break
+                        sink.sendall(piece[place:])
+                        return
+                    sink.sendall(piece[place : place + 1])
                 return
         sink.sendall(piece)
 

@@ -4,6 +4,7 @@ The simulator in this process is the ground truth; a Valkey of the rig's own can
 replaced; both are reached through proxies that can be told to fail.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -44,7 +45,7 @@ class Worker:
         with suppress(ProcessLookupError):
             os.kill(self.pid, which)
 
-    def end(self, which: signal.Signals = signal.SIGKILL, seconds: float = 30) -> float:
+    def end(self, which: signal.Signals = signal.SIGKILL, seconds: float = 90) -> float:
         """Seconds that it took to end."""
         begun = time.monotonic()
         self.send(signal.SIGCONT)
@@ -54,10 +55,14 @@ class Worker:
 
 
 class Rig:
-    """`start(2, 1)`: two workers and a beat. Everything of it is gone when the block ends."""
+    """`start(2, 1)`: two workers and a beat. Everything of it is gone when the block ends.
+    `shorter`: constants of the product in its workers, in seconds (tests/chaos/tuning.py)."""
 
-    def __init__(self, folder: Path, seed: int, **simulated: Any) -> None:
+    def __init__(
+        self, folder: Path, seed: int, shorter: dict[str, float] | None = None, **simulated: Any
+    ) -> None:
         self.folder = folder
+        self.shorter = shorter or {}
         self.simulator = SimulatorServer(**({"speed": 60.0, "seed": seed} | simulated))
         self.processes: list[Worker] = []
         self._gone: list[Worker] = []
@@ -103,7 +108,7 @@ class Rig:
             stderr=subprocess.DEVNULL,
             preexec_fn=tie_to_parent(os.getpid()),
         )
-        until(lambda: valkey.answers(self.redis_url), 20, "Valkey to answer")
+        until(lambda: valkey.answers(self.redis_url), 60, "Valkey to answer")
 
     def kill_valkey(self) -> None:
         assert self.valkey is not None
@@ -152,6 +157,7 @@ class Rig:
             "CASEDEV_API_KEY": self.simulator.key,
             "CASEDEV_BASE_URL": f"http://127.0.0.1:{self.api.port}",
             "PYTHONPATH": str(ROOT),
+            "RUNSHEET_CHAOS_SHORTER": json.dumps(self.shorter),
         }
         if url := os.environ.get("DATABASE_URL"):
             own["DATABASE_URL"] = url
@@ -195,7 +201,7 @@ class Rig:
         counts = self.simulator.world.requests._in_flight.values()
         return any(count > 0 for count in counts)
 
-    def calm(self, seconds: float = 150) -> None:
+    def calm(self, seconds: float = 300) -> None:
         """Wait until all that there is to know is known: every run has ended, was read after its
         end, and its late costs have come. Leases of the dead are not waited for."""
         world = self.simulator.world
