@@ -57,6 +57,8 @@ def _arguments() -> Namespace:
     parser.add_argument("--quick", action="store_true", help="only whether it works")
     parser.add_argument("--full", action="store_true", help=f"also runs of {LONGEST:,} steps")
     parser.add_argument("--sizes", type=_numbers, help="numbers of steps: 100,1000")
+    parser.add_argument("--rounds", type=int, help="of which the median is told: 3")
+    parser.add_argument("--small", type=int, help="small runs that fill the lists: 200")
     parser.add_argument("--peers", type=lambda text: text.split(","), default=["phoenix", "mlflow"])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="after which all is ended")
     parser.add_argument("--json", type=Path, help="where to write the results")
@@ -70,7 +72,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 def plan(given: Namespace) -> Plan:
     base = QUICK if given.quick else USUAL
     sizes = given.sizes or base.sizes
-    return Plan(sizes + ((LONGEST,) if given.full else ()), base.rounds, base.small)
+    sizes += (LONGEST,) if given.full else ()
+    return Plan(sizes, given.rounds or base.rounds, given.small or base.small)
 
 
 def _measure(given: Namespace, report: Report) -> list[Product]:

@@ -67,7 +67,9 @@ def visit(browser: Browser, url: str, row: Row, cookies: list[dict[str, str]]) -
         page = context.new_page()
         session = context.new_cdp_session(page)
         traffic = Traffic(session)
-        page.goto(url, wait_until="commit")
+        answer = page.goto(url, wait_until="commit")
+        if answer is not None and answer.status >= 400:
+            raise NotSeen(f"the page was answered with {answer.status}")
         seen = _seen(page)
         traffic.settle(page)
         elements = int(page.evaluate("document.getElementsByTagName('*').length"))

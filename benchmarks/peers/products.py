@@ -111,10 +111,11 @@ class Runsheet(Product):
         super().__init__(environment)
         self.case_dev = case_dev
         self.client = httpx.Client()
+        self.commit = str(machine()["commit"])
 
     @property
     def version(self) -> str:
-        return str(machine()["commit"])
+        return self.commit
 
     @property
     def installed(self) -> float:
