@@ -9,7 +9,7 @@ help:
 	@echo "make chaos  faults at full length, with the record held to the truth: hours"
 	@echo "make chaos-short  the rows of faults that make test leaves out: minutes"
 	@echo "make bench  measure what was promised, each figure beside its floor"
-	@echo "make bench-peers  measure Runsheet, Phoenix and MLflow side by side: installs 1.6 GB"
+	@echo "make bench-peers  measure Runsheet, Phoenix and MLflow side by side: installs 2 GB"
 	@echo "make lint   check style, types, templates, settings, migrations and packages"
 	@echo "make lock   write the lock files after a change of pyproject.toml (needs uv)"
 

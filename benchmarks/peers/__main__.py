@@ -6,12 +6,12 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from playwright.sync_api import Error
 
 from benchmarks.machine import ROOT, machine
 from benchmarks.peers import environments, servers
@@ -98,11 +98,14 @@ def _measure(given: Namespace, report: Report) -> list[Product]:
         one = Pass(plan(given), products, report, late.is_set)
         try:
             one.run(Upstream(case_dev, folder), folder)
-        except (OutOfTime, Error):
-            if not late.is_set():
-                raise
+        except OutOfTime:
             report.notes["ended_early"] = f"after {given.minutes:g} minutes"
-            tell(f"ended {report.notes['ended_early']}")
+        except Exception as error:  # noqa: BLE001 - what took long to measure is told all the same
+            if late.is_set():  # what was killed may fail in any way
+                report.notes["ended_early"] = f"after {given.minutes:g} minutes"
+            else:
+                traceback.print_exc()
+                report.notes["ended_early"] = f"by {type(error).__name__}: {error}"
     watch.cancel()
     return products
 
