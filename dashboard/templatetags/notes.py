@@ -6,6 +6,7 @@ from django import template
 from django.db.models import Count, Value
 
 from dashboard.notes.models import Mention, Note, RunLabel
+from dashboard.notices.models import Event, Notice
 from runs.models import Run
 
 register = template.Library()
@@ -31,5 +32,11 @@ def notes_on_step(run: Run, position: int) -> int:
 
 
 @register.simple_tag
-def unseen_mentions(person: int | None) -> int:
-    return Mention.objects.filter(user=person, seen_at=None).count() if person else 0
+def unseen(person: int | None) -> dict[str, int]:
+    """How many `mentions` and other `notices` somebody has not seen, in one query."""
+    found = []
+    told = Notice.objects.exclude(event=Event.MENTIONED)
+    for name, rows in (("mentions", Mention.objects.all()), ("notices", told)):
+        of_person = rows.filter(user=person, seen_at=None).order_by().values("user")
+        found.append(of_person.annotate(count=Count("pk")).values_list(Value(name), "count"))
+    return dict(found[0].union(found[1], all=True).order_by()) if person else {}

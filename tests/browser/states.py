@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from dashboard import sharing
+from dashboard import filters, sharing
+from dashboard.notices import choices, follows, sealed
+from dashboard.notices.models import Delivery, Event, Message, Notice
 from runs.models import Run, Upstream
 from tests.dashboard.links import full_run, link_of, share
 from tests.dashboard.world import World, routes
@@ -96,6 +99,40 @@ def of_runs(_: World) -> list[State]:
     ]
 
 
+def of_notices(world: World) -> list[State]:
+    """What one was told: sent, tried in vain, given up, waiting; and forms that are refused."""
+    person, now = User.objects.get(username="ada"), timezone.now()
+    run = Run.objects.get(run_id="run_failed")
+    outcomes: list[dict[str, Any]] = [
+        {"sent_at": now},
+        {"due_at": now, "reason": "The mail server did not answer in time."},
+        {"given_up_at": now, "reason": "The webhook answered 404."},
+    ]
+    for number, event in enumerate(Event):
+        notice = Notice.objects.create(
+            user=person, run=run, event=event, occurrence=str(number), at=now, happened_at=now,
+            status="failed", limit_micros=5, told="no new step for 12 min",
+        )  # fmt: skip
+        message = None
+        if number < len(outcomes):
+            about = {"user": person, "channel": "email", "kind": "single", "made_at": now}
+            message = Message.objects.create(**about, **outcomes[number])
+        Delivery.objects.create(notice=notice, channel="email", message=message)
+    follows.follow(run, person)
+    choice = choices.of(person)
+    choice.webhook = sealed.seal("https://hooks.example.com/services/T0/B0/x7Qz")
+    choices.keep(choice, person)
+    batch, _ = follows.follow_all(filters.Asked(), person)
+    return [
+        State("/notices/", "each outcome", "admin", "/notices/"),
+        State("/notices/settings/", "with a webhook", "admin", "/notices/settings/"),
+        State("/notices/rules/", "refused", "admin", "/notices/rules/", _clear_limit),
+        State("/runs/<run_id>/", "followed", "admin", "/runs/run_failed/"),
+        State("/runs/follow/", "followed", "admin", "/runs/follow/"),
+        State("/runs/follow/<batch>/", "done", "admin", f"/runs/follow/{batch}/"),
+    ]
+
+
 def of_links(world: World) -> list[State]:
     """What somebody meets who was given a link."""
     maker = world.run.share_links.get().created_by
@@ -118,6 +155,7 @@ def all_states(world: World) -> Iterator[State]:
     yield from refused(world)
     Upstream.objects.update(state="up", last_error="")
     yield from of_runs(world)
+    yield from of_notices(world)
     yield from of_links(world)
     yield from empty(world)
 
@@ -184,6 +222,11 @@ def _send(name: str) -> Act:
             page.locator("main").get_by_role("button", name=name).first.click()
 
     return act
+
+
+def _clear_limit(page: Page) -> None:
+    page.fill("[name=limit]", "")
+    _send("Keep")(page)
 
 
 def _log_in_wrongly(page: Page) -> None:
