@@ -146,11 +146,13 @@ def heard(given: str) -> bool:
 
     Backoff after failures is not cut short, and a run that has ended is left alone.
     """
-    key = Callback.objects.filter(token_digest=_digest(given)).values_list("pk", flat=True).first()
-    if key is None:
+    known = Callback.objects.filter(token_digest=_digest(given)).values_list("pk", "called_at")
+    if (found := known.first()) is None:
         return False
-    now = _now()
-    free = Q(called_at=None) | Q(called_at__lte=now - AGAIN_AFTER)
+    now, (key, called_at) = _now(), found
+    if called_at is not None and now - AGAIN_AFTER < called_at <= now:
+        return True  # and waits for no lock
+    free = Q(called_at=None) | Q(called_at__lte=now - AGAIN_AFTER) | Q(called_at__gt=now)
     with transaction.atomic():  # one commit for both
         is_taken = Callback.objects.filter(free, pk=key).update(called_at=now)
         if is_taken:

@@ -177,12 +177,27 @@ def test_a_callback_makes_its_run_due_and_no_other(public: None, client: Client)
 def test_many_callbacks_are_one(public: None, client: Client) -> None:
     run = make_run("running")
     Api().register()
-    for _ in range(20):
-        Poll.objects.update(due_at=timezone.now() + HOUR)
-        assert called(client, run) == 204
+    assert called(client, run) == 204
+    Poll.objects.update(due_at=timezone.now() + HOUR)
+    with polling.RecordedStatements() as statements:
+        for _ in range(20):
+            assert called(client, run) == 204
+    assert all(statement.startswith("SELECT") for statement in statements)
     assert Poll.objects.get().due_at > timezone.now()  # type: ignore[operator]
     assert gauges.told().callbacks == 1
     Callback.objects.update(called_at=timezone.now() - callbacks.AGAIN_AFTER)
+    assert called(client, run) == 204
+    assert Poll.objects.get().due_at <= timezone.now()  # type: ignore[operator]
+
+
+@pytest.mark.django_db
+def test_a_callback_is_heard_again_after_a_clock_that_was_ahead(
+    public: None, client: Client
+) -> None:
+    run = make_run("running")
+    Api().register()
+    Callback.objects.update(called_at=timezone.now() + HOUR)
+    Poll.objects.update(due_at=timezone.now() + HOUR)
     assert called(client, run) == 204
     assert Poll.objects.get().due_at <= timezone.now()  # type: ignore[operator]
 
