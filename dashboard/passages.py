@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 
 from dashboard.rendering import words
+from dashboard.rendering.addresses import Address
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Act, Caption, caption
 from dashboard.rendering.words import Budget, Words
@@ -198,9 +199,14 @@ def days(blocks: Iterable[Block]) -> set[dt.date]:
     return {day for day, _ in groupby(block.at.date() for block in blocks if block.at)}
 
 
-def spoken(text: str, kind: str, budget: Budget) -> Words:
+def spoken(text: str, kind: str, budget: Budget, links: str = "") -> Words:
     """The model's own notes are shown as they are; what it said to people, as prose."""
-    return words.said(text, budget) if kind == "output" else Words(visible(text), False)
+    return words.said(text, budget, links) if kind == "output" else Words(visible(text), False)
+
+
+def leads(text: str, mark: str) -> Address | None:
+    """Where a link of what a step said goes, if the document has such a link."""
+    return words.leads((text[: words.LONGEST], text[:BEGINNING]), mark)
 
 
 def _position(value: str | None) -> int | None:

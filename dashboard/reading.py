@@ -71,7 +71,7 @@ def passages(
     run: Run, audience: Audience, shown: Sequence[Line], pages: Pages
 ) -> Iterable[Passage]:
     """A result stands with the call that it answers, where both are on the page."""
-    texts = _words(shown)
+    texts = _words(run, audience, shown)
     costs = matching.costs(run, pages.first, pages.last)
     here = {line.position for line in shown}
     for line in shown:
@@ -105,7 +105,7 @@ def _marks(line: Line) -> Iterable[str]:
         yield "unknown type" if line.type else "no type reported"
 
 
-def _words(shown: Sequence[Line]) -> dict[int, tuple[Words, bool]]:
+def _words(run: Run, audience: Audience, shown: Sequence[Line]) -> dict[int, tuple[Words, bool]]:
     """What was said in each step that says anything, and whether it was cut."""
     speaking = {line.pk: line for line in shown if line.said_size}
     rows = (
@@ -118,7 +118,9 @@ def _words(shown: Sequence[Line]) -> dict[int, tuple[Words, bool]]:
     for pk, content in rows:
         text = (content or "")[: LONGEST if left > 0 else BEGINNING]
         left -= len(text)
-        found[speaking[pk].position] = spoken(text, speaking[pk].kind, budget), text != content
+        line = speaking[pk]
+        links = f"{audience.url('step', run, line.position)}links/"
+        found[line.position] = spoken(text, line.kind, budget, links), text != content
     return found
 
 

@@ -62,7 +62,7 @@ def _passages(source: Source, door: Door, steps: Sequence[StepShown]) -> Iterato
             position=line.position,
             kind="other" if is_silent else line.kind,
             caption=caption("Thinking, which is not shared") if is_silent else line.caption,
-            words=_words(text, line.kind, budget),
+            words=_words(text, line.kind, budget, links_of(door, line.position)),
             size=len(content.encode("utf-8", "replace")),
             is_cut=len(text) < len(content),
             state=_state(line),
@@ -76,8 +76,12 @@ def _passages(source: Source, door: Door, steps: Sequence[StepShown]) -> Iterato
         )
 
 
-def _words(text: str, kind: str, budget: Budget) -> Words | None:
-    return spoken(text, kind, budget) if text else None
+def links_of(door: Door, position: int) -> str:
+    return "" if door.is_preview else f"{door.base}steps/{position}/links/"
+
+
+def _words(text: str, kind: str, budget: Budget, links: str) -> Words | None:
+    return spoken(text, kind, budget, links) if text else None
 
 
 def _state(line: lines.Line) -> str:

@@ -13,8 +13,11 @@ from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
 from dashboard import outline as outlines
+from dashboard import passages
+from dashboard.audience import STAFF
 from dashboard.outline import Brief
 from dashboard.rendering import captions, words
+from dashboard.rendering.addresses import Address
 from dashboard.rendering.text import visible
 from dashboard.rendering.wording import Caption, Code, State, caption
 from dashboard.rendering.words import Budget, Words
@@ -140,7 +143,9 @@ def _line(
     said = (texts["said"] or "")[:shown]
     told, more = Words(visible(said), False), Words(visible(""), False)
     if kind != "thinking":
-        told, more = words.in_parts(said, SAID_AT_ONCE, budget if kind == "output" else Budget(-1))
+        links = f"{STAFF.url('step', run, step.position)}links/"
+        within = budget if kind == "output" else Budget(-1)
+        told, more = words.in_parts(said, SAID_AT_ONCE, within, links)
     return Line(
         position=step.position,
         dom_id=f"s{step.position}-was-{step.pk}" if step.is_gone else f"s{step.position}",
@@ -167,6 +172,12 @@ def _line(
         was_changed=texts["was_changed"],
         pk=step.pk,
     )
+
+
+def leads(content: str, mark: str) -> Address | None:
+    """Where a link of what the agent said goes, in the timeline or in the reading view."""
+    in_sight = words.parted(content[:SAID_SHOWN], SAID_AT_ONCE)
+    return words.leads(in_sight, mark) or passages.leads(content, mark)
 
 
 def _with_answer(

@@ -44,7 +44,7 @@ from dashboard.views.shares import (
     sharing_switch,
 )
 from dashboard.views.status import status, status_live
-from dashboard.views.steps import step, step_payload
+from dashboard.views.steps import step, step_link, step_payload
 from dashboard.views.tokens import api_tokens, new_token, revoke_token
 from dashboard.views.violations import report
 
@@ -79,6 +79,9 @@ urlpatterns = [
     path("runs/<run_id:run_id>/steps/<int:position>/", step, name="step"),
     path(
         "runs/<run_id:run_id>/steps/<int:position>/<slug:part>/", step_payload, name="step-payload"
+    ),
+    path(
+        "runs/<run_id:run_id>/steps/<int:position>/links/<slug:mark>/", step_link, name="step-link"
     ),
     path("runs/<run_id:run_id>/live/", run_live, name="run-live"),
     path("runs/<run_id:run_id>/looked/", run_looked, name="run-looked"),
@@ -134,6 +137,11 @@ urlpatterns = [
                 "steps/<int:position>/<slug:part>/",
                 shared.step_payload,
                 "shared-step-payload",
+            ),
+            (
+                "steps/<int:position>/links/<slug:mark>/",
+                shared.step_link,
+                "shared-step-link",
             ),
             ("live/", shared.live, "shared-live"),
         )

@@ -6,6 +6,7 @@ turns into too many elements is not rendered at all; `Unrendered` says why, and 
 the text itself.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -47,23 +48,34 @@ class Unrendered(Exception):
     """The text is shown as text instead; the message says why, as a clause for the reader."""
 
 
-def render(text: str, links: str = "") -> SafeString:
+def render(text: str, links: str = "", *, by_mark: bool = False) -> SafeString:
     """Safe HTML. Raises `Unrendered` for what is too long or too intricate.
 
-    `links`: the address, with a slash at its end, below which each link has its number; without
-    it nothing is a link.
+    `links`: the address, with a slash at its end, below which each link has its number, or its
+    mark; without it nothing is a link.
     """
-    return _rendered(text, links)[0]
+    return _rendered(text, links, by_mark)[0]
 
 
 def link(text: str, number: int) -> Address | None:
     """Where link `number` of `text` (from 1) leads. Raises as `render`."""
-    found = _rendered(text, "")[1]
+    found = _rendered(text, "", False)[1]
     return found[number - 1] if 0 < number <= len(found) else None
 
 
+def marked(text: str, mark: str) -> Address | None:
+    """Where the link with this mark leads, which it has in whatever part of `text` is shown.
+    Raises as `render`."""
+    found = _rendered(text, "", False)[1]
+    return next((address for address in found if _mark(address) == mark), None)
+
+
+def _mark(address: Address) -> str:
+    return hashlib.sha256(address.href.encode("utf-8", "replace")).hexdigest()[:16]
+
+
 @lru_cache(maxsize=64)
-def _rendered(text: str, links: str) -> tuple[SafeString, tuple[Address, ...]]:
+def _rendered(text: str, links: str, by_mark: bool) -> tuple[SafeString, tuple[Address, ...]]:
     size = len(text.encode("utf-8", "replace"))
     if size > LONGEST:
         raise Unrendered(f"it is longer than {LONGEST // 1024} kB")
@@ -71,7 +83,7 @@ def _rendered(text: str, links: str) -> tuple[SafeString, tuple[Address, ...]]:
         _is_intricate(block) for block in _BLANK_LINE.split(text)
     ):
         raise Unrendered("it is too intricate")
-    env: dict[str, Any] = {"links": links, "found": []}
+    env: dict[str, Any] = {"links": links, "by_mark": by_mark, "found": []}
     html = _parser().render(visible_plain(text), env)
     if html.count("<") > 2 * ELEMENTS_AT_MOST:
         raise Unrendered(f"it has more than {ELEMENTS_AT_MOST:,} parts")
@@ -124,7 +136,8 @@ def _link_open(
     if address is None:
         return ""
     env["found"].append(address)
-    return f'<a href="{escape(env["links"])}{len(env["found"])}/">' if env["links"] else ""
+    name = _mark(address) if env["by_mark"] else len(env["found"])
+    return f'<a href="{escape(env["links"])}{name}/">' if env["links"] else ""
 
 
 def _link_close(

@@ -6,12 +6,14 @@ and what is formatted is kept. Whatever is not formatted is shown as the text th
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.rendering import markdown
+from dashboard.rendering.addresses import Address
 from dashboard.rendering.text import visible
 
 LONGEST = 16_000  # characters of one text
@@ -49,18 +51,33 @@ class Budget:
         return True
 
 
-def said(text: str, budget: Budget) -> Words:
-    return _formatted(text) if _is_worth(text, budget) else Words(visible(text), False)
+def said(text: str, budget: Budget, links: str = "") -> Words:
+    """`links`: the address, with a slash at its end, below which `leads` is asked for a link."""
+    return _formatted(text, links) if _is_worth(text, budget) else Words(visible(text), False)
 
 
-def in_parts(text: str, at: int, budget: Budget) -> tuple[Words, Words]:
+def in_parts(text: str, at: int, budget: Budget, links: str = "") -> tuple[Words, Words]:
     """The first `at` characters or so, and the rest, both in the same form."""
     first, rest = parted(text, at)
     if _is_worth(text, budget):
-        told, more = _formatted(first), _formatted(rest)
+        told, more = _formatted(first, links), _formatted(rest, links)
         if told.is_formatted and more.is_formatted:
             return told, more
     return Words(visible(first), False), Words(visible(rest), False)
+
+
+def leads(texts: Iterable[str], mark: str) -> Address | None:
+    """Where a link goes that stands in one of `texts`, as `said` or `in_parts` shows them."""
+    for text in dict.fromkeys(texts):
+        if len(text) > LONGEST or not Budget().takes(text):
+            continue
+        try:
+            address = markdown.marked(text, mark)
+        except markdown.Unrendered:
+            continue
+        if address is not None:
+            return address
+    return None
 
 
 def _is_worth(text: str, budget: Budget) -> bool:
@@ -85,9 +102,9 @@ def parted(text: str, at: int) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _formatted(text: str) -> Words:
+def _formatted(text: str, links: str) -> Words:
     try:
-        html = markdown.render(text)
+        html = markdown.render(text, links, by_mark=True)
     except markdown.Unrendered:
         return Words(visible(text), False)
     return Words(mark_safe(_HEADING.sub(_lowered, html)), True)  # of nh3, but for the levels

@@ -21,7 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from dashboard import door as doors
-from dashboard import downloads, guesses, shared_pages, shared_reading, sharing, visitors
+from dashboard import downloads, guesses, passages, shared_pages, shared_reading, sharing, visitors
 from dashboard.disclosure import lines, sources
 from dashboard.disclosure.sources import Source
 from dashboard.door import Door
@@ -283,6 +283,19 @@ def link_page(request: HttpRequest, source: Source, door: Door, number: int) -> 
     return render(request, "shared/leaving.html", context | {"address": address})
 
 
+def step_link_page(
+    request: HttpRequest, source: Source, door: Door, position: int, mark: str
+) -> HttpResponse:
+    """As `link_page`, for a link in what a step said, which the reading view shows."""
+    found = source.step(position) if position <= MOST else None
+    is_shown = found is not None and found.type == "output" and shared_pages.has_tab(source, "read")
+    address = passages.leads(found.content or "", mark) if found and is_shown else None
+    if address is None:
+        raise Http404
+    context = shared_pages.frame(source, door, "read") | {"of_step": position}
+    return render(request, "shared/leaving.html", context | {"address": address})
+
+
 def logs_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
     return _tab(request, source, door, "logs", shared_pages.logs(source))
 
@@ -370,6 +383,7 @@ read = opened("read", read_page, ("logs",))
 cost = opened("cost", cost_page, HEAVY)
 result = opened("result", result_page, ("logs",))
 link = opened("link out", link_page, ("logs",))
+step_link = opened("link out", step_link_page, HEAVY)
 logs = opened("logs", logs_page, ("output",))
 text = opened("text", text_file, ("logs",))
 log = opened("log", log_file, ("output",))

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
-from dashboard import downloads, run_page, step_page
+from dashboard import downloads, run_page, step_lines, step_page
 from dashboard.audience import Audience
 from dashboard.outline import Brief
 from dashboard.views import run as run_pages
@@ -26,6 +26,21 @@ def page(request: HttpRequest, run: Run, audience: Audience, position: int) -> H
         response = render(request, "runs/step.html", context)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def link_page(
+    request: HttpRequest, run: Run, audience: Audience, position: int, mark: str
+) -> HttpResponse:
+    """Before a link in what a step said is followed: where it leads."""
+    found = _find(request, run, position)
+    content = Step.objects.values_list("content", flat=True).get(pk=found.pk)
+    is_prose = found.type == Step.Type.OUTPUT
+    address = step_lines.leads(content or "", mark) if is_prose else None
+    if address is None:
+        raise Http404(f"Step {position} has no such link.")
+    back = audience.url("step", run, position)
+    context = {"run": run, "address": address, "back": back, "of_step": position}
+    return render(request, "runs/leaving.html", context)
 
 
 def payload_download(
@@ -53,4 +68,5 @@ def _find(request: HttpRequest, run: Run, position: int) -> Brief:
 
 
 step = run_pages.staff(page, without=run_pages.HEAVY)
+step_link = run_pages.staff(link_page, without=run_pages.HEAVY)
 step_payload = run_pages.staff(payload_download, without=run_pages.HEAVY)

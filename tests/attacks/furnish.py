@@ -4,6 +4,7 @@ SQLite holds no column to its length, so a name of sixty characters may hold ten
 what a page does with a text does not depend on how long the form lets it be.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -95,6 +96,12 @@ def addresses(supply: Supply) -> str:
             address = more
         if markdown.link(text := f"[a link](<{address}>)", 1):
             return text
+
+
+def mark_in(text: str) -> str:
+    """The mark of the one link that `addresses` makes, as a page writes it."""
+    (mark,) = re.findall(r'href="/x/([0-9a-f]+)/"', markdown.render(text, "/x/", by_mark=True))
+    return str(mark)
 
 
 def _escaped(text: str) -> str:

@@ -152,5 +152,5 @@ def annotate(run: Run, by: User, supply: Supply) -> None:
     for number in range(40):
         position = number % 3 + 1 if number % 2 else None
         Note.objects.create(
-            run=run, position=position, author=by, text=supply.some(3), created_at=timezone.now()
+            run=run, position=position, author=by, text=supply.some(4), created_at=timezone.now()
         )

@@ -11,6 +11,8 @@ ENOUGH = extent(100, 500)
 
 RUN = "runs/<run_id:run_id>/"
 SHARED = "s/-/<str:public_id>/"
+STEP_LINK = f"{RUN}steps/<int:position>/links/<slug:mark>/"
+SHARED_STEP_LINK = f"{SHARED}steps/<int:position>/links/<slug:mark>/"
 ONE, HISTORY = "<path:object_id>/change/", "<path:object_id>/history/"
 
 SHOWN = {
@@ -23,6 +25,7 @@ SHOWN = {
         *(
             f"{RUN}seen/",
             f"{RUN}result/links/<int:number>/",
+            STEP_LINK,
             "share-links/",
             "share-links/<int:pk>/",
         ),
@@ -58,7 +61,11 @@ SHOWN = {
     ),
     "shared": (
         *(SHARED, f"{SHARED}read/", f"{SHARED}cost/", f"{SHARED}result/", f"{SHARED}logs/"),
-        *(f"{SHARED}steps/<int:position>/", f"{SHARED}result/links/<int:number>/"),
+        *(
+            f"{SHARED}steps/<int:position>/",
+            f"{SHARED}result/links/<int:number>/",
+            SHARED_STEP_LINK,
+        ),
         f"{RUN}share/",
     ),
     "streams": (f"{RUN}live/", "runs/live/", f"{SHARED}live/"),

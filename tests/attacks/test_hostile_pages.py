@@ -17,9 +17,9 @@ from runs import notices
 from runs.models import Run
 from tests.attacks.corpus import corpus, htmx_attributes
 from tests.attacks.extent import extent
-from tests.attacks.furnish import addresses, listed_runs, reword_runs
+from tests.attacks.furnish import addresses, listed_runs, mark_in, reword_runs
 from tests.attacks.hostile import Supply, annotate, details, step_of_many, stored, surround
-from tests.attacks.places import ENOUGH, RUN, SHARED, assert_enough
+from tests.attacks.places import ENOUGH, RUN, SHARED, SHARED_STEP_LINK, assert_enough
 from tests.attacks.watched import Watch
 from tests.dashboard.links import share
 
@@ -123,11 +123,13 @@ def test_no_text_acts_for_a_recipient_or_for_whoever_shares(
                 guest.visit(f"shared {tab}", base + tab)
         led = stored(details("run_led", Supply(PAYLOADS), steps=1))
         guest.visit("shared", f"/s/{share(led, admin)}/")
-        out = f"{guest.page.url.removeprefix(guest.base)}result/links/1/"
-        supply, leaving = Supply(PAYLOADS), f"{SHARED}result/links/<int:number>/"
-        while len(guest.places[leaving]) < ENOUGH and guest.loads < 100:
-            Run.objects.filter(pk=led.pk).update(output=addresses(supply))
-            guest.visit("shared leaving", out)
+        base, supply = guest.page.url.removeprefix(guest.base), Supply(PAYLOADS)
+        while len(guest.places[SHARED_STEP_LINK]) < ENOUGH and guest.loads < 200:
+            text = addresses(supply)
+            Run.objects.filter(pk=led.pk).update(output=text)
+            led.steps.update(content=text)
+            guest.visit("shared leaving", f"{base}result/links/1/")
+            guest.visit("shared leaving", f"{base}steps/1/links/{mark_in(text)}/")
     with attacked(admin) as watch:
         for run in runs:
             parts = "&".join(

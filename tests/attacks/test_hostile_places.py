@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.api import tokens
+from dashboard.api.models import ApiToken
 from dashboard.models import ShareLink, ShareView
 from dashboard.notes.models import Label, Mention, Note
 from dashboard.notices.models import Notice
@@ -25,14 +26,22 @@ from runs import packing
 from runs.models import Agent, Discovery, Poll, Run, Step, Upstream, UsageEntry
 from runs.models import Payload as Answer
 from tests.attacks.corpus import corpus
-from tests.attacks.furnish import addresses, listed_runs, long_entry, looks, reword, reword_runs
+from tests.attacks.furnish import (
+    addresses,
+    listed_runs,
+    long_entry,
+    looks,
+    mark_in,
+    reword,
+    reword_runs,
+)
 from tests.attacks.hostile import Supply, details, step_of_many, stored, surround
-from tests.attacks.places import ENOUGH, NO_TEXT, RUN, SHOWN, assert_enough
+from tests.attacks.places import ENOUGH, NO_TEXT, RUN, SHOWN, STEP_LINK, assert_enough
 from tests.attacks.watched import Watch
 from tests.conftest import account, signed_in
 from tests.dashboard.links import share
 from tests.dashboard.test_routes import expected
-from tests.factories import make_run
+from tests.factories import make_run, make_steps
 
 pytestmark = [pytest.mark.same_on_either, pytest.mark.timeout(1_500)]
 
@@ -121,6 +130,13 @@ def of_links(admin: User) -> list[Place]:
     def linked(supply: Supply) -> None:
         Run.objects.filter(pk=run.pk).update(output=addresses(supply))
 
+    make_steps(run, 1, type="output")
+
+    def leading(supply: Supply) -> str:
+        text = addresses(supply)
+        run.steps.update(content=text)
+        return f"/runs/{run.run_id}/steps/1/links/{mark_in(text)}/"
+
     here = f"/share-links/{first.pk}/"
     return [
         Place("share-links/", "/share-links/", lambda s: reword(links, s, purpose=2, recipient=2)),
@@ -138,6 +154,7 @@ def of_links(admin: User) -> list[Place]:
             f"/runs/{run.run_id}/result/links/1/",
             linked,
         ),
+        Place(STEP_LINK, leading),
     ]
 
 
@@ -176,7 +193,7 @@ def of_people(admin: User) -> list[Place]:
         Place(
             "accounts/tokens/",
             "/accounts/tokens/",
-            lambda s: reword(tokens.ApiToken.objects.all(), s, name=50),
+            lambda s: reword(ApiToken.objects.all(), s, name=50),
         ),
     ]
 

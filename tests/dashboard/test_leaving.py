@@ -1,5 +1,7 @@
 """Links in an agent's text: what is taken for one, and the page that shows where it leads."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -7,6 +9,8 @@ from django.test import Client
 from dashboard.disclosure.rules import Rules
 from dashboard.rendering import addresses
 from dashboard.rendering.markdown import link, render
+from runs import outlines
+from runs.models import Run, Step
 from tests.dashboard.links import full_run, share
 
 # As written -> the host that is shown, and the address that is followed.
@@ -124,3 +128,84 @@ def test_a_link_that_shows_no_output_has_no_links_either(client: Client, member:
     token = share(full_run(output=MEMO), member, shows=[])
     assert client.get(f"/s/{token}/result/links/1/").status_code == 404
     assert client.get(f"/s/{token}/result/links/1/").content == client.get("/s/x/").content
+
+
+# In what a step said -----------------------------------------------------------------------------
+
+
+def said(text: str) -> tuple[Run, int]:
+    """A run, and the position of a step that says `text`."""
+    run = full_run()
+    step = run.steps.get(type=Step.Type.OUTPUT)
+    Step.objects.filter(pk=step.pk).update(content=text)
+    outlines.rebuild(run)
+    return run, step.position
+
+
+def ways(page: str) -> list[str]:
+    return re.findall(r'href="([^"]*/links/[0-9a-f]{16}/)"', page)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["", "read/"])
+def test_a_link_of_a_step_leads_through_the_page_that_shows_where(
+    viewer_client: Client, page: str
+) -> None:
+    run, position = said(MEMO)
+    html = viewer_client.get(f"/runs/{run.run_id}/{page}").text
+    assert "xn--pple-43d.com/a" not in html
+    site, mail = ways(html)
+    assert site.startswith(f"/runs/{run.run_id}/steps/{position}/links/")
+    answer = viewer_client.get(site)
+    assert "<code>xn--pple-43d.com</code>" in answer.text
+    assert "аpple.com" in answer.text
+    assert f"Back to step {position}" in answer.text
+    assert 'href="https://xn--pple-43d.com/a?b=1" rel="noreferrer noopener nofollow"' in answer.text
+    assert "mailto:x@evil.example" in viewer_client.get(mail).text
+
+
+@pytest.mark.django_db
+def test_a_link_far_into_a_text_is_found_in_whatever_part_it_is_shown(
+    viewer_client: Client,
+) -> None:
+    filler = "word " * 150
+    links = [f"[{n}](https://h{n}.example/) {filler}" for n in range(3)]
+    run, _ = said("\n\n".join(links))
+    for page in ("", "read/"):
+        found = ways(viewer_client.get(f"/runs/{run.run_id}/{page}").text)
+        assert len(found) == 3
+        for number, way in enumerate(found):
+            assert f"h{number}.example" in viewer_client.get(way).text
+
+
+@pytest.mark.django_db
+def test_nothing_else_of_a_step_is_a_link(viewer_client: Client) -> None:
+    run, position = said(MEMO)
+    base = f"/runs/{run.run_id}/steps"
+    (way, _) = ways(viewer_client.get(f"/runs/{run.run_id}/").text)
+    mark = way.split("/")[-2]
+    for wrong in (f"{position}/links/{'0' * 16}/", f"1/links/{mark}/", f"999/links/{mark}/"):
+        assert viewer_client.get(f"{base}/{wrong}").status_code == 404
+    Step.objects.filter(run=run, position=position).update(content="[x](javascript:alert(1))")
+    assert viewer_client.get(way).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_recipient_follows_what_the_document_shows_and_nothing_redacted(
+    client: Client, member: User
+) -> None:
+    run, position = said(f"{MEMO} [Hale](https://hale.example/)")
+    token = share(run, member, rules=Rules(words=("hale", "аpple")))
+    page = client.get(f"/s/{token}/read/").text
+    found = ways(page)
+    assert found
+    assert all(way.startswith(f"/s/{token}/steps/{position}/links/") for way in found)
+    every = "".join(client.get(way).text for way in found)
+    assert "mailto:x@evil.example" in every
+    assert 'rel="noreferrer noopener nofollow"' in every
+    assert "hale" not in every.lower()
+    assert "xn--" not in every
+    bare = share(run, member, shows=[])
+    gone = client.get("/s/x/").content
+    for way in found:
+        assert client.get(way.replace(token, bare)).content == gone

@@ -86,6 +86,7 @@ class World:
             "<int:position>": "2",
             "<int:number>": "1",
             "<slug:name>": "prompt",
+            "<slug:mark>": "0123456789abcdef",
             "<slug:part>": "input",
             "<str:token>": self.tokens.get(role, "A" * 43),
             "<str:public_id>": str(getattr(link_a, "public_id", "")),
