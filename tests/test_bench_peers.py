@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
-from benchmarks.peers import environments, servers
+from benchmarks.peers import browser as visits
+from benchmarks.peers import environments, floors, servers
 from benchmarks.peers.environments import Environment, NotInstalled
-from benchmarks.peers.floors import stored
+from benchmarks.peers.floors import BarePage, stored
+from benchmarks.peers.products import Row
 from benchmarks.peers.report import Report, table
 from benchmarks.peers.servers import Server
 from benchmarks.peers.spans import spans, trace_id
@@ -156,3 +159,23 @@ def test_nothing_of_a_server_is_left_when_it_was_ended(
     finally:
         server.end()
     assert not any(map(is_alive, pids))
+
+
+def test_a_page_is_measured_by_its_row_or_said_to_lack_it(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "QUIET", 0.2)
+    bare = BarePage(tmp_path)
+    try:
+        found = visits.visit(browser, bare.url, floors.STEP, [])
+        monkeypatch.setattr(visits, "PATIENCE", 0.5)
+        with pytest.raises(visits.NotSeen, match=r"no such row within 0\.5 s"):
+            visits.visit(browser, bare.url, Row("#steps > li", "no such words"), [])
+        with pytest.raises(visits.NotSeen, match="answered with 404"):
+            visits.visit(browser, f"{bare.url}gone", floors.STEP, [])
+    finally:
+        bare.end()
+    assert found.seen > 0
+    assert found.seen_again > 0
+    assert found.kilobytes >= len(floors.PAGE) / 1_000
+    assert (found.elements, found.elsewhere) == (11, 0)  # with those that the parser adds

@@ -24,7 +24,7 @@ from tests.product import free_port
 
 STEP = Row("#steps > li", "bash")
 LISTED = Row("#runs > li", PROMPT)
-_PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Bare</title>
+PAGE = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Bare</title>
 <ol id="steps"><li><b>bash</b> casedev vault search --query "passage 1" <small>0.7 s</small></ol>
 <ol id="runs"><li>{PROMPT} 100 steps of 1500 bytes</ol>
 """
@@ -74,7 +74,7 @@ def store(sent: Sent) -> float:
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         is_page = self.path == "/"
-        body = _PAGE.encode() if is_page else b""
+        body = PAGE.encode() if is_page else b"There is nothing here."
         self.send_response(200 if is_page else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
