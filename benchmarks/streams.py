@@ -9,19 +9,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from benchmarks.figures import Bench, Figure, Result, quantile, ratio, value
+from benchmarks.figures import LINEAR, Bench, Figure, Growth, Result, quantile, ratio, value
 from runs import notices, outlines
 from runs.models import Poll, Run, Step
 
 STREAMS = 1_000
-CHANGES = 10
+FEW_STREAMS = (1, 10, 100)
+CHANGES, FEW_CHANGES = 10, 3
 PAUSE = 2.0  # seconds between two changes
 
 
@@ -33,7 +36,8 @@ class Server:
             self.port: int = listener.getsockname()[1]
         command = [sys.executable, "-m", "uvicorn", application, "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "--log-level", "warning", "--no-access-log"], env={**os.environ}
+            [*command, "--log-level", "warning", "--no-access-log"],
+            env=os.environ | {"MALLOC_ARENA_MAX": "2"},  # as `manage.py up` starts it
         )
 
     def wait(self) -> None:
@@ -108,17 +112,23 @@ def measure(bench: Bench) -> Iterator[Result]:
     call_command("collectstatic", interactive=False, verbosity=0)
     run, cookie = _ground()
     path = f"/runs/{run.run_id}/live/?since={run.version}"
+
+    def ours_over(processes: int, number: int, changes: int) -> Spread:
+        application = "dashboard.asgi:application"
+        change = lambda _: step(run)  # noqa: E731
+        return asyncio.run(_spread(application, processes, number, path, cookie, change, changes))
+
+    points = [
+        (number, quantile(ours_over(1, number, FEW_CHANGES).times, 0.99)) for number in FEW_STREAMS
+    ]
     for processes, number in ((1, STREAMS), (2, 2 * STREAMS)):
-        if processes > 1 and not bench.full:
+        if bench.quick and processes > 1:
             continue
-        floor, floor_memory = asyncio.run(
-            _spread("benchmarks.bare:application", processes, number, "/", "", _tick)
+        floor, floor_memory, _ = asyncio.run(
+            _spread("benchmarks.bare:application", processes, number, "/", "", _tick, CHANGES)
         )
-        ours, memory = asyncio.run(
-            _spread(
-                "dashboard.asgi:application", processes, number, path, cookie, lambda _: step(run)
-            )
-        )
+        ours, memory, connections = ours_over(processes, number, CHANGES)
+        points += [(number, quantile(ours, 0.99))] if processes == 1 else []
         what = f"a change to {number:,} streams over {processes} process{'es' * (processes > 1)}"
         yield Figure(
             what=f"{what}, p99",
@@ -135,6 +145,30 @@ def measure(bench: Bench) -> Iterator[Result]:
             floor_is="bare ASGI",
             targets=(value(48.0),),
         )
+        if connections is not None:
+            yield Figure(
+                what=f"most connections to the database, {number:,} streams, {processes} server"
+                + "s" * (processes > 1),
+                ours=connections,
+                unit="",
+                targets=(value(20.0 * processes),),
+            )
+    yield Growth(
+        what="a change to all streams, p99",
+        by="streams",
+        unit="ms",
+        points=tuple(points),
+        at_most=LINEAR,
+    )
+
+
+class Spread(NamedTuple):
+    """`times` from a change to a stream, in milliseconds; `memory` in kilobytes a stream;
+    `connections` to PostgreSQL at most, but for those of this process."""
+
+    times: list[float]
+    memory: float
+    connections: int | None
 
 
 async def _spread(
@@ -144,8 +178,8 @@ async def _spread(
     path: str,
     cookie: str,
     change: Callable[[list[int]], object],
-) -> tuple[list[float], float]:
-    """All times from a change to a stream, and kilobytes a stream."""
+    changes: int,
+) -> Spread:
     servers = [Server(application) for _ in range(processes)]
     watcher = Watcher()
     try:
@@ -159,14 +193,28 @@ async def _spread(
         ports = [server.port for server in servers]
         await watcher.spread(lambda: change(ports))
         times: list[float] = []
-        for _ in range(CHANGES):
+        connections: list[int | None] = []
+        for _ in range(changes):
             times += await watcher.spread(lambda: change(ports))
-        return times, memory
+            connections.append(await asyncio.to_thread(_connections))
+        return Spread(times, memory, max(filter(None, connections), default=None))
     finally:
         for task in watcher.tasks:
             task.cancel()
         for server in servers:
             server.end()
+
+
+def _connections() -> int | None:
+    """Of others to this database; None on SQLite."""
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _tick(ports: list[int]) -> None:
