@@ -25,13 +25,28 @@ def _open(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBa
     @login_not_required
     @wraps(view)
     def opened(request: HttpRequest, **parts: Any) -> HttpResponseBase:
-        response = view(request, **parts)
+        response = _of_get(view, request, **parts)
         if response.status_code == 405:
-            allowed = {"Allow": response.headers["Allow"]}
+            names = sorted({*response.headers["Allow"].split(", ")} - {"HEAD"})
+            allowed = {"Allow": ", ".join([*names, *(["HEAD"] if "GET" in names else [])])}
             return answer(Problem(405, f"Here goes {allowed['Allow']}.", None, allowed))
         return response
 
     return opened
+
+
+def _of_get(
+    view: Callable[..., HttpResponseBase], request: HttpRequest, **parts: Any
+) -> HttpResponseBase:
+    """HEAD is answered as GET is; whoever sends the answer leaves its body out."""
+    if request.method != "HEAD":
+        return view(request, **parts)
+    request.method = "GET"
+    try:
+        response = view(request, **parts)
+    finally:
+        request.method = "HEAD"
+    return response
 
 
 @csrf_exempt

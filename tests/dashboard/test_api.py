@@ -280,7 +280,18 @@ def test_what_cannot_be_is_told_as_a_problem(reader: Caller):
     is_problem(reader.get("/api/runs/run_a/steps/99999999999999999999"), 404, "not-found")
     refused = reader.client.delete("/api/runs", headers=reader.headers)
     is_problem(refused, 405, "method-not-allowed")
-    assert set(refused.headers["Allow"].split(", ")) == {"GET", "POST"}
+    assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+def test_head_is_answered_as_get_without_the_body(reader: Caller):
+    full_run(run_id="run_a")
+    for address in GETS:
+        told, asked = reader.get(address), reader.client.head(address, headers=reader.headers)
+        assert (asked.status_code, asked.content) == (200, b""), address
+        assert asked.headers["Content-Type"] == told.headers["Content-Type"]
+    missing = reader.client.head("/api/runs/run_nowhere", headers=reader.headers)
+    assert (missing.status_code, missing.content) == (404, b"")
+    assert Client().head("/api/runs").status_code == 401
 
 
 # What is noted -----------------------------------------------------------------------------------
