@@ -115,6 +115,8 @@ class Acts:
     pairs: Sequence[Pair]
     more_a: int  # acts of each run that are not shown
     more_b: int
+    last_a: int  # position of the last act of each that is shown
+    last_b: int
 
     @property
     def unlike(self) -> int:
@@ -125,7 +127,8 @@ def acts(a: Run, b: Run) -> Acts:
     """What both did, calls and words, aligned; thinking is left out."""
     mine, more_a = _lines(a)
     theirs, more_b = _lines(b)
-    return Acts(aligned(mine, theirs), more_a, more_b)
+    last_a, last_b = (shown[-1].position if shown else 1 for shown in (mine, theirs))
+    return Acts(aligned(mine, theirs), more_a, more_b, last_a, last_b)
 
 
 def _lines(run: Run) -> tuple[list[Line], int]:
@@ -229,4 +232,5 @@ def context(a: Run, b: Run, now: dt.datetime) -> dict[str, Any]:
         "output": texts(a.output, b.output),
         "acts": acts(a, b),
         "longest": LONGEST,
+        "most_aligned": MOST_ALIGNED,
     }

@@ -1,8 +1,8 @@
 """The list's query: what the address asks for, and what of it cannot be.
 
 The address holds the whole view: `q`, `status` (several), `agent`, `model`, `from`, `to`, `sort`,
-`after`. A value that cannot be is told in words (`Asked.complaints`) and then ignored: an old
-bookmark or a slip of the pen shows a list, never an error page.
+`columns`, `after`. A value that cannot be is told in words (`Asked.complaints`) and then ignored:
+an old bookmark or a slip of the pen shows a list, never an error page.
 
 The dates filter the time that the list is sorted by: ended, if sorted by end, started, if sorted
 by start, else created. Days have their borders in the site's time zone.
@@ -21,6 +21,7 @@ from django.utils import timezone
 from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
 from dashboard.facets import statuses
 from dashboard.notes.models import RunLabel
+from dashboard.saved import columns
 from runs import searching
 from runs.models import Run
 
@@ -94,6 +95,7 @@ class Asked:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     sort: str = DEFAULT_SORT
+    columns: tuple[str, ...] = ()  # () where the address names none
     after: Cursor | None = None
     complaints: dict[str, str] = field(default_factory=dict)
 
@@ -132,6 +134,7 @@ class Asked:
             "from": self.from_,
             "to": self.to,
             "sort": self.sort,
+            "columns": ",".join(self.columns),
         }
         values.update(changes)
         if values["sort"] == DEFAULT_SORT:
@@ -177,6 +180,7 @@ def read(query: QueryDict, now: dt.datetime) -> Asked:
         asked.sort = sort
     else:
         asked.complaints["sort"] = f"There is no order {_quoted(sort)}; the newest come first."
+    asked.columns = columns.read(_last(query, "columns"))
     _read_cursor(query, asked)
     return asked
 

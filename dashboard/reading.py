@@ -31,6 +31,7 @@ from dashboard.rendering.words import LONGEST, Budget, Words
 from dashboard.step_lines import Line, lines
 from runs.models import Run, Step
 
+END = 2**31 - 2  # behind the last step of every run
 MADE_LOOKED_FOR = 20  # objects whose maker is looked for
 MADE_AMONG = 2_000  # the last steps, among which it is looked for
 MADE_READ = 2_000  # characters of each
@@ -97,6 +98,7 @@ def passages(
 
 
 def _marks(line: Line) -> Iterable[str]:
+    yield from line.labels
     if line.state == "open":
         yield "no outcome was told"
     if line.was_changed:

@@ -1,7 +1,8 @@
 """Rows of runs, as the list and the overview show them, and the live stream renders them anew.
 
 `templates/runs/row.html` renders one; its context is `run` (from a queryset that went through
-`for_rows`), `audience`, `now` and `agent_names`, and `oob` true when it is sent out of band.
+`for_rows`), `audience`, `now`, `agent_names` and `columns`, and `oob` true when it is sent out of
+band.
 """
 
 import datetime as dt
@@ -12,6 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Substr
 
 from dashboard.audience import STAFF
+from dashboard.saved import columns
 from runs import agents
 from runs.models import Run
 from runs.models.record import RunQuerySet
@@ -38,7 +40,12 @@ def for_rows(runs: QuerySet[Run]) -> QuerySet[Run]:
     )
 
 
-def rows(runs: list[Run], now: dt.datetime, names: dict[str, str] | None = None) -> dict[str, Any]:
+def rows(
+    runs: list[Run],
+    now: dt.datetime,
+    names: dict[str, str] | None = None,
+    shown: tuple[str, ...] = columns.DEFAULT,
+) -> dict[str, Any]:
     """The context of a table of rows."""
     if names is None:
         names = agents.names(run.agent_id for run in runs)
@@ -47,6 +54,9 @@ def rows(runs: list[Run], now: dt.datetime, names: dict[str, str] | None = None)
         "audience": STAFF,
         "now": now,
         "agent_names": names,
+        "columns": shown,
+        "is_own": shown != columns.DEFAULT,
+        "heads": [columns.COLUMNS[name] for name in shown],
     }
 
 
@@ -58,7 +68,10 @@ def newest() -> int:
     return Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
-def stream(runs: Iterable[Run], seen: int) -> dict[str, str]:
-    """The context of partials/stream.html: key and version of each row, and `newest`."""
+def stream(
+    runs: Iterable[Run], seen: int, shown: tuple[str, ...] = columns.DEFAULT
+) -> dict[str, str]:
+    """The context of partials/stream.html: key and version of each row, `newest`, and columns."""
     ids = ",".join(f"{run.pk}:{run.version}" for run in runs)
-    return {"stream_query": f"ids={ids}&seen={seen}"}
+    asked = f"&columns={','.join(shown)}" if shown != columns.DEFAULT else ""
+    return {"stream_query": f"ids={ids}&seen={seen}{asked}"}

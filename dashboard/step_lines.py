@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, StringAgg, Subquery, Value
 from django.db.models.functions import Left, Length
 from django.utils.safestring import SafeString
 
 from dashboard import outline as outlines
 from dashboard import passages
 from dashboard.audience import STAFF
+from dashboard.notes.models import Note, StepLabel
 from dashboard.outline import Brief
 from dashboard.rendering import captions, words
 from dashboard.rendering.addresses import Address
@@ -67,6 +68,8 @@ class Line:
     vanished_at: dt.datetime | None
     was_changed: bool
     pk: int
+    labels: tuple[str, ...]  # what people of the house put on the step
+    notes: int  # that they wrote on it
     finds: Sequence[Excerpt] = ()  # where it holds the words that are looked for
 
 
@@ -113,7 +116,21 @@ def _texts(run: Run, steps: Sequence[Brief]) -> Iterable[Mapping[str, Any]]:
         output_length=Length("tool_output"),
         output_size=Octets("tool_output"),
         was_changed=Exists(revisions),
+        labels=_labels(run),
+        notes=_notes(run),
     )
+
+
+def _labels(run: Run) -> Subquery:
+    """Names, one a line."""
+    found = StepLabel.objects.filter(run_id=run.pk, position=OuterRef("position")).order_by()
+    names = StringAgg("label__name", delimiter=Value("\n"))
+    return Subquery(found.values("position").annotate(names=names).values("names"))
+
+
+def _notes(run: Run) -> Subquery:
+    notes = Note.objects.filter(run_id=run.pk, position=OuterRef("position"), removed_at=None)
+    return Subquery(notes.order_by().values("position").annotate(n=Count("pk")).values("n"))
 
 
 def state_of(run: Run, step: Brief, tally: Tally) -> str:
@@ -171,6 +188,8 @@ def _line(
         vanished_at=texts["vanished_at"],
         was_changed=texts["was_changed"],
         pk=step.pk,
+        labels=tuple(sorted((texts["labels"] or "").splitlines(), key=str.casefold)),
+        notes=texts["notes"] or 0,
     )
 
 

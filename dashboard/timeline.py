@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
+from django.db.models import Count, QuerySet
 from django.http import QueryDict
 
 from dashboard import finds, places, step_search
 from dashboard import outline as outlines
 from dashboard.audience import Audience
+from dashboard.notes.models import StepLabel
 from dashboard.outline import Brief
 from dashboard.places import Every, Places
 from dashboard.rendering import strip as strips
@@ -51,6 +53,7 @@ class Asked:
     tools: tuple[str, ...] = ()
     failed: bool = False
     gone: bool = False
+    label: str = ""  # that people of the house put on steps
     q: str = ""  # words that the steps' texts hold
     hit: int | None = None  # the find that is looked at among all steps, not only finds
     behind: int = 0  # steps up to here were looked through before
@@ -66,6 +69,7 @@ class Asked:
             tools=_names(query.getlist("tool")),
             failed=query.get("failed") == "1",
             gone=query.get("gone") == "1",
+            label=query.get("label", "").replace("\0", "").strip()[:LONGEST_NAME],
             q=query.get("q", "").replace("\0", "").strip()[: step_search.LONGEST],
             hit=_position(query.get("hit")) if query.get("q", "").strip() else None,
             behind=_position(query.get("behind")) or 0,
@@ -74,7 +78,7 @@ class Asked:
     @property
     def is_filtered(self) -> bool:
         is_list = bool(self.q) and self.hit is None
-        return bool(self.types or self.tools or self.failed or self.gone or is_list)
+        return bool(self.types or self.tools or self.failed or self.gone or self.label or is_list)
 
     @property
     def is_part(self) -> bool:
@@ -89,6 +93,8 @@ class Asked:
             *(("tool", name) for name in asked.tools),
         ]
         pairs += [(name, "1") for name in ("failed", "gone") if getattr(asked, name)]
+        if asked.label:
+            pairs.append(("label", asked.label))
         if asked.q:
             pairs += [("q", asked.q), *([("behind", asked.behind)] if asked.behind else [])]
         for name in ("hit", "at", "after", "before"):
@@ -226,9 +232,19 @@ def matching(run: Run, asked: Asked, tally: Tally) -> Places:
     if asked.gone:
         rows = places.narrowed(run.steps.gone(), asked.types, asked.tools, failed=asked.failed)
         return places.Few(rows)
+    if asked.label:
+        labelled = run.steps.filter(position__in=_labelled(run, asked.label), vanished_at=None)
+        rows = places.narrowed(labelled, asked.types, asked.tools, failed=asked.failed)
+        return places.Few(rows)
     if asked.is_filtered:
         return places.of_kinds(run, tally, asked.types, asked.tools, failed=asked.failed)
     return Every(run, tally)
+
+
+def _labelled(run: Run, name: str) -> QuerySet[StepLabel, int]:
+    """Positions of the steps that bear a label, in whatever case it is written."""
+    rows = StepLabel.objects.filter(run=run, label__name__iexact=name).order_by()
+    return rows.values_list("position", flat=True)
 
 
 class Span(NamedTuple):
@@ -324,7 +340,19 @@ def filters(run: Run, audience: Audience, asked: Asked, tally: Tally) -> dict[st
         "odd": [choice for choice in odd if choice.count or choice.is_on],
         "tools": tools[:TOOLS_SHOWN] if len(tools) > 1 or asked.tools else [],
         "more_tools": tools[TOOLS_SHOWN:],
+        "labels": _labels(run, here, asked) if audience.is_staff else [],
     }
+
+
+def _labels(run: Run, here: str, asked: Asked) -> list[Choice]:
+    """The labels that its steps bear."""
+    rows = StepLabel.objects.filter(run=run).order_by().values_list("label__name")
+    counted = sorted(rows.annotate(count=Count("pk")), key=lambda row: row[0].casefold())
+    return [
+        Choice(name, count, here + asked.query(label="" if is_on else name, gone=False), is_on)
+        for name, count in counted
+        for is_on in [name.casefold() == asked.label.casefold()]
+    ]
 
 
 def _tool(here: str, asked: Asked, name: str, count: int) -> Choice:

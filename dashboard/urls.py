@@ -5,6 +5,7 @@ from dashboard.converters import RunIdConverter
 from dashboard.views import shared
 from dashboard.views.add import add
 from dashboard.views.callbacks import callback
+from dashboard.views.columns import list_columns
 from dashboard.views.compare import compare
 from dashboard.views.exports import (
     export_progress,
@@ -47,6 +48,7 @@ from dashboard.views.status import status, status_live
 from dashboard.views.steps import step, step_link, step_payload
 from dashboard.views.tokens import api_tokens, new_token, revoke_token
 from dashboard.views.violations import report
+from dashboard.views.whole import whole
 
 register_converter(RunIdConverter, "run_id")
 
@@ -62,12 +64,14 @@ urlpatterns = [
     path("runs/label/", label_all, name="label-all"),
     path("runs/follow/", follow_all, name="follow-all"),
     path("runs/follow/<slug:batch>/", follow_batch, name="follow-batch"),
+    path("runs/columns/", list_columns, name="list-columns"),
     path("runs/views/", saved_views, name="saved-views"),
     path("runs/views/new/", keep_view, name="keep-view"),
     path("runs/views/<int:number>/", change_view, name="change-view"),
     path("runs/export/runs.csv", list_csv, name="export-runs-csv"),
     path("runs/<run_id:run_id>/", timeline, name="run"),
     path("runs/<run_id:run_id>/read/", read, name="run-read"),
+    path("runs/<run_id:run_id>/read/whole/", whole, name="run-whole"),
     path("runs/<run_id:run_id>/cost/", cost, name="run-cost"),
     path("runs/<run_id:run_id>/cost/<int:position>/metadata/", metadata, name="entry-metadata"),
     path("runs/<run_id:run_id>/result/", result, name="run-result"),

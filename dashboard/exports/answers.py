@@ -30,6 +30,12 @@ def stream(
     return response
 
 
+def page(pieces: Iterator[Piece]) -> StreamingHttpResponse:
+    """A page for people that is as long as it is, of which nobody is told how far it is."""
+    untold = Progress(0, "", "", None)
+    return StreamingHttpResponse(_sent(pieces, untold), content_type="text/html; charset=utf-8")
+
+
 async def _sent(pieces: Iterator[Piece], progress: Progress) -> AsyncIterator[bytes]:
     """An error breaks the answer off: the browser must not take a part for the whole."""
     following = sync_to_async(_following)

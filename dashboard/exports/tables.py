@@ -14,6 +14,7 @@ from django.db.models import Q
 from dashboard import filters, rows, timeline
 from dashboard.audience import STAFF
 from dashboard.exports.cells import Column, Row, dollars
+from dashboard.saved.columns import COLUMNS
 from dashboard.sizes import Octets
 from dashboard.step_lines import Line
 from dashboard.templatetags.runsheet import opening, remark_on
@@ -51,6 +52,7 @@ STEP_COLUMNS = (
     Column("Content", width=60),
     Column("Input (JSON)", width=40),
     Column("Output (JSON)", width=60),
+    Column("Labels", width=20),
     Column("Step id", width=24),
     Column("No longer reported since (UTC)", "time", 23),
 )
@@ -115,6 +117,7 @@ def _step_row(
         content,
         given,
         output,
+        ", ".join(line.labels) or None,
         step_id,
         line.vanished_at,
     ]
@@ -192,11 +195,32 @@ RUN_COLUMNS = (
 )
 
 
-def runs(asked: filters.Asked, now: dt.datetime, address_of: Callable[[Run], str]) -> Table:
-    """All that the list shows for the same question, from its first page to its last."""
+def run_columns(shown: tuple[str, ...] | None) -> list[int]:
+    """Which of RUN_COLUMNS a file of the list has: id and address of each run, and between them
+    what the list shows, in its order; all for None."""
+    places = {column.label: at for at, column in enumerate(RUN_COLUMNS)}
+    if shown is None:
+        return list(places.values())
+    written = [label for name in shown for label in COLUMNS[name].written]
+    return [places[label] for label in ("Run", *written, "Address")]
+
+
+def runs(
+    asked: filters.Asked,
+    now: dt.datetime,
+    address_of: Callable[[Run], str],
+    shown: tuple[str, ...] | None = None,
+) -> Table:
+    """All that the list shows for the same question, from its first page to its last, in the
+    columns `shown`; None for all that there are."""
+    chosen = run_columns(shown)
     counted = filters.how_many(filters.matching(asked))
     total = counted if counted <= filters.MOST_COUNTED else None
-    return Table("runs", RUN_COLUMNS, _run_batches(asked, now, address_of), total)
+    batches = (
+        [[row[at] for at in chosen] for row in batch]
+        for batch in _run_batches(asked, now, address_of)
+    )
+    return Table("runs", tuple(RUN_COLUMNS[at] for at in chosen), batches, total)
 
 
 def _run_batches(

@@ -15,6 +15,7 @@ from dashboard import rows
 from dashboard.live import run_pieces, sse
 from dashboard.live.renderings import Key, Made, Rendering
 from dashboard.live.run_pieces import Pieces
+from dashboard.saved import columns
 from runs import freshness
 from runs.models import Run
 
@@ -56,21 +57,24 @@ def _pieces(key: Key, target: int, pieces: Pieces | None) -> Made:
     return {key: Rendering(pieces.version, frame, pieces.parts, is_lasting)}
 
 
-def _rows(keys: Iterable[Key]) -> Made:
+def _rows(keys: Sequence[Key]) -> Made:
+    """All of `keys` ask for the same columns."""
     wanted = {key[1]: key for key in keys}
     made: Made = {}
-    for run, html in list_rows(wanted):
+    for run, html in list_rows(wanted, keys[0][4]):
         key = wanted[run.pk]
         frame = sse.event("change", html)
         made[key] = Rendering(run.version, frame, is_lasting=run.version >= key[2])
     return made
 
 
-def list_rows(pks: Iterable[int]) -> list[tuple[Run, str]]:
+def list_rows(
+    pks: Iterable[int], shown: tuple[str, ...] = columns.DEFAULT
+) -> list[tuple[Run, str]]:
     """The rows of those runs that are still there."""
     now = timezone.now()
     runs = list(rows.for_rows(Run.objects.filter(pk__in=list(pks)).order_by()))
-    context = rows.rows(runs, now) | {"oob": True}
+    context = rows.rows(runs, now, shown=shown) | {"oob": True}
     return [(run, render_to_string("runs/row.html", context | {"run": run})) for run in runs]
 
 

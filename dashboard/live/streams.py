@@ -170,7 +170,7 @@ shown_as = lru_cache(maxsize=100_000)(Shown)
 class ListStream(Stream):
     """The stream of all rows on one page."""
 
-    __slots__ = ("dirty", "newest", "next_at", "seen_run", "shown")
+    __slots__ = ("columns", "dirty", "newest", "next_at", "seen_run", "shown")
 
     def __init__(
         self,
@@ -179,8 +179,9 @@ class ListStream(Stream):
         shown: dict[int, int],
         versions: dict[int, int],
         seen_run: int,
+        columns: tuple[str, ...],
     ) -> None:
-        """`shown`: the versions that the browser has, by key.
+        """`shown`: the versions that the browser has, by key; `columns`: those of its rows.
 
         `seen_run` is the highest key of a run when the page was made; later ones are news.
         """
@@ -189,6 +190,7 @@ class ListStream(Stream):
         self.dirty = set(versions)
         self.seen_run = self.newest = seen_run
         self.next_at = 0.0
+        self.columns = columns
 
     def changed(self, run: int) -> None:
         self.dirty.add(run)
@@ -206,12 +208,12 @@ class ListStream(Stream):
         for run in self.dirty:
             topic, shown = self.hub.topics[run], self.shown[run]
             if topic.version > shown.version or topic.remark != shown.remark:
-                wanted.append(("row", run, topic.version, topic.remark))
+                wanted.append(("row", run, topic.version, topic.remark, self.columns))
         self.dirty.clear()
         if not wanted:
             return b""
         made = await self.hub.renderings.get_many(wanted, self.render)
-        for (_, run, target, remark), rendering in made.items():
+        for (_, run, target, remark, _), rendering in made.items():
             self.hub.trust(run, target, rendering.version)
             self.shown[run] = shown_as(rendering.version, remark)
         return b"".join(rendering.frame for rendering in made.values())

@@ -14,7 +14,7 @@ from django.utils import timezone
 from dashboard import filters
 from dashboard.audit import acts
 from dashboard.audit.models import Act
-from dashboard.notes.models import Label, Mention, Note, RunLabel
+from dashboard.notes.models import Label, Mention, Note, RunLabel, StepLabel
 from dashboard.notices import events
 from runs.models import Run
 
@@ -78,18 +78,38 @@ def label_named(name: str) -> Label:
     return found or Label.objects.create(name=clean_name(name))
 
 
-def put(run: Run, name: str, by: User) -> None:
+def put(run: Run, name: str, by: User, position: int | None = None) -> None:
+    """On the run, or on its step at `position`."""
     with transaction.atomic():
         label = label_named(name)
-        if _put([run.pk], label, by, timezone.now()):
-            acts.record(Act.LABEL, run=run.run_id, detail=f"“{label.name}”", by=by)
+        if position is None:
+            is_new = bool(_put([run.pk], label, by, timezone.now()))
+        else:
+            _, is_new = StepLabel.objects.get_or_create(
+                run=run,
+                position=position,
+                label=label,
+                defaults={"by": by, "at": timezone.now()},
+            )
+        if is_new:
+            told = f"“{label.name}”{_on(position)}"
+            acts.record(Act.LABEL, run=run.run_id, detail=told, by=by)
 
 
-def take_off(run: Run, name: str, by: User) -> None:
+def take_off(run: Run, name: str, by: User, position: int | None = None) -> None:
     with transaction.atomic():
-        rows = RunLabel.objects.filter(run=run, label__name__iexact=clean_name(name))
-        if rows.delete()[0]:
-            acts.record(Act.LABEL, run=run.run_id, detail=f"“{clean_name(name)}” taken off", by=by)
+        named = {"run": run, "label__name__iexact": clean_name(name)}
+        if position is None:
+            count = RunLabel.objects.filter(**named).delete()[0]
+        else:
+            count = StepLabel.objects.filter(position=position, **named).delete()[0]
+        if count:
+            told = f"“{clean_name(name)}”{_on(position)} taken off"
+            acts.record(Act.LABEL, run=run.run_id, detail=told, by=by)
+
+
+def _on(position: int | None) -> str:
+    return "" if position is None else f" on step {position}"
 
 
 def put_on_all(asked: filters.Asked, name: str, by: User) -> int:

@@ -72,3 +72,24 @@ class RunLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} on {self.run}"
+
+
+class StepLabel(models.Model):
+    """On whatever stands at `position` of the run, as notes are."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="step_labels")
+    position = models.PositiveIntegerField()
+    label = models.ForeignKey(Label, models.CASCADE, related_name="step_labels")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        app_label = "dashboard"
+        ordering = ("position", Lower("label__name"))
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=["run", "position", "label"], name="one_label_a_step"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.label} on step {self.position} of {self.run}"

@@ -31,6 +31,22 @@ class SavedView(models.Model):
         return self.name
 
 
+class ListColumns(models.Model):
+    """The columns of the list as a person keeps them; no row where it is the default."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+"
+    )
+    columns = models.CharField(max_length=200, help_text="As in the list's address.")
+
+    class Meta:
+        app_label = "dashboard"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"columns of {self.user}"
+
+
 class DefaultView(models.Model):
     """What opens where somebody asks for the list and for nothing else."""
 

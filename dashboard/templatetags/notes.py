@@ -27,11 +27,6 @@ def notes_line(run: Run) -> dict[str, Any]:
 
 
 @register.simple_tag
-def notes_on_step(run: Run, position: int) -> int:
-    return Note.objects.filter(run=run, position=position, removed_at=None).count()
-
-
-@register.simple_tag
 def unseen(person: int | None) -> dict[str, int]:
     """How many `mentions` and other `notices` somebody has not seen, in one query."""
     found = []

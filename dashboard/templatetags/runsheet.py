@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from dashboard.audience import Audience
 from dashboard.filters import SORTS
 from dashboard.rendering.text import visible_plain
+from dashboard.saved.columns import ListColumn
 from runs import freshness
 from runs.models import Poll, Run
 
@@ -319,15 +320,16 @@ def page_of(context: template.Context, run: Run, page: str = "timeline") -> str:
 
 
 @register.simple_tag(takes_context=True)
-def sort_head(context: template.Context, label: str, sort: str) -> SafeString:
+def sort_head(context: template.Context, column: ListColumn) -> SafeString:
     """A column's head in the list of runs, which sorts by that column."""
-    asked = context["asked"]
+    asked, sort = context["asked"], column.sort
     is_sorted = asked.sort == sort
     query = asked.query(sort="" if is_sorted else sort)
     return format_html(
-        '<th scope="col" class="figure" aria-sort="{}"><a href="{}" title="{}">{}</a></th>',
+        '<th scope="col" class="{}" aria-sort="{}"><a href="{}" title="{}">{}</a></th>',
+        column.css,
         "descending" if is_sorted else "none",
         f"?{query}" if query else context["request"].path,
         "Back to the newest first" if is_sorted else SORTS[sort].label + " first",
-        label,
+        column.label,
     )

@@ -16,6 +16,7 @@ from dashboard.exports import answers, form_csv, form_xlsx, progress, record, ta
 from dashboard.exports.pieces import Piece
 from dashboard.exports.progress import Progress
 from dashboard.exports.tables import Table
+from dashboard.saved import columns
 from dashboard.timeline import Asked
 from dashboard.views.run import HEAVY, staff
 from runs.models import Run
@@ -69,26 +70,35 @@ def run_json(request: HttpRequest, run_id: str) -> HttpResponseBase:
 @require_safe
 @never_cache
 def list_exports(request: HttpRequest) -> HttpResponse:
-    """Query: the list's own."""
+    """Query: the list's own. Its columns are those that the list shows, or all there are."""
     now = timezone.now()
     asked = filters.read(request.GET, now)
     total = filters.how_many(filters.matching(asked))
+    shown = columns.of(request.user.pk or 0, asked.columns)
     context = {
         "asked": asked,
         "query": asked.query(),
         "total": total,
         "most_counted": filters.MOST_COUNTED,
         "token": progress.new_token(),
-        "columns": tables.RUN_COLUMNS,
+        "columns": [tables.RUN_COLUMNS[at] for at in tables.run_columns(shown)],
+        "all_columns": tables.RUN_COLUMNS,
     }
     return render(request, "exports/list.html", context)
 
 
 @require_GET
 def list_csv(request: HttpRequest) -> HttpResponseBase:
+    """Query: the list's own, and `every=column` for all columns that there are."""
     now = timezone.now()
     asked = filters.read(request.GET, now)
-    made = tables.runs(asked, now, lambda run: request.build_absolute_uri(run.get_absolute_url()))
+    is_all = request.GET.get("every") == "column"
+    shown = None if is_all else columns.of(request.user.pk or 0, asked.columns)
+
+    def address_of(run: Run) -> str:
+        return request.build_absolute_uri(run.get_absolute_url())
+
+    made = tables.runs(asked, now, address_of, shown)
     filename = f"runs-{timezone.localtime(now):%Y-%m-%d-%H%M}.csv"
     return _answer(request, made, "csv", filename, asked.query())
 

@@ -19,6 +19,7 @@ from dashboard.live.hub import Full, hub
 from dashboard.live.run_pieces import Page
 from dashboard.live.streams import ListStream, RunStream, Stream
 from dashboard.live.viewers import Viewer
+from dashboard.saved import columns
 from runs import poller
 from runs.models import Run
 
@@ -43,6 +44,7 @@ class AskedOfRun(NamedTuple):
 class AskedOfList(NamedTuple):
     shown: dict[int, int]  # versions by key
     seen: int | None  # the highest key of a run that the page knew of
+    columns: tuple[str, ...]
 
 
 @require_GET
@@ -77,10 +79,10 @@ async def runs_live(request: HttpRequest) -> HttpResponseBase:
         return _refusal(error)
     seen = asked.seen if asked.seen is not None else await sync_to_async(rows.newest)()
     if not _wants_stream(request):
-        return await sync_to_async(_list_once)(asked.shown, seen)
+        return await sync_to_async(_list_once)(asked, seen)
     versions = await sync_to_async(sight.versions)(asked.shown)
     viewer = viewers.signed_in(request)
-    return _stream(request, ListStream(hub(), viewer, asked.shown, versions, seen))
+    return _stream(request, ListStream(hub(), viewer, asked.shown, versions, seen, asked.columns))
 
 
 def _wants_stream(request: HttpRequest) -> bool:
@@ -112,10 +114,11 @@ def _run_once(run: Run, since: int, page: Page, audience: Audience) -> HttpRespo
     return _pieces(html, headers)
 
 
-def _list_once(shown: dict[int, int], seen: int) -> HttpResponse:
-    versions = sight.versions(shown)
-    changed = [run for run, version in versions.items() if version > shown[run]]
-    html = "".join(row for _, row in fragments.list_rows(changed)) + fragments.site_freshness()
+def _list_once(asked: AskedOfList, seen: int) -> HttpResponse:
+    versions = sight.versions(asked.shown)
+    changed = [run for run, version in versions.items() if version > asked.shown[run]]
+    html = "".join(row for _, row in fragments.list_rows(changed, asked.columns))
+    html += fragments.site_freshness()
     if rows.newest() > seen:
         html += fragments.arrivals(seen)
     return _pieces(html, {VERSION_HEADER: str(seen)})
@@ -154,7 +157,9 @@ def _asked_of_list(request: HttpRequest) -> AskedOfList:
             raise Malformed("ids must be pairs of key and version, such as 17:3,18:1.")
         shown[_number(run, "ids")] = _number(version, "ids")
     seen = request.GET.get("seen")
-    return AskedOfList(shown, _number(seen, "seen") if seen is not None else None)
+    number = _number(seen, "seen") if seen is not None else None
+    chosen = columns.read(request.GET.get("columns", "")) or columns.DEFAULT
+    return AskedOfList(shown, number, chosen)
 
 
 def _number(text: str, name: str) -> int:

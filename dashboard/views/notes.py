@@ -3,6 +3,7 @@
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard import filters
 from dashboard.access import needs
 from dashboard.notes import flows
-from dashboard.notes.models import Label, Mention, Note, RunLabel
+from dashboard.notes.models import Label, Mention, Note, RunLabel, StepLabel
 from runs.models import Run
 
 NOTES_SHOWN = 500
@@ -46,6 +47,12 @@ class NoteForm(forms.Form):
 class LabelForm(forms.Form):
     name = forms.CharField(
         label="Label", max_length=40, widget=forms.TextInput(attrs={"list": "known-labels"})
+    )
+
+
+class PlacedLabelForm(LabelForm):
+    position = forms.IntegerField(
+        min_value=1, max_value=2**31 - 1, required=False, widget=forms.HiddenInput
     )
 
 
@@ -90,14 +97,17 @@ def take_note_back(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 @may_write
 def label_run(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Form: `name`; `off` takes the label off."""
+    """Form: `name`, and `position` for one of a step; `off` takes the label off."""
     assert isinstance(request.user, User)
-    run, form = _run(run_id), LabelForm(request.POST)
+    run, form = _run(run_id), PlacedLabelForm(request.POST)
     if not form.is_valid():
         return _page(request, run, labelling=form)
+    position = form.cleaned_data["position"]
+    if position is not None and not run.steps.filter(position=position).exists():
+        raise Http404("The run has no such step.")
     act = flows.take_off if "off" in request.POST else flows.put
-    act(run, form.cleaned_data["name"], request.user)
-    return redirect(_back(run, None))
+    act(run, form.cleaned_data["name"], request.user, position)
+    return redirect(_back(run, position))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -166,14 +176,21 @@ def _page(
         "run": run,
         "position": position,
         "notes": notes.order_by("-created_at", "-id")[:NOTES_SHOWN],
-        "labels": RunLabel.objects.filter(run=run).select_related("label", "by"),
+        "labels": _labels(run, position),
         "known": Label.objects.all()[:200],
         "form": form or NoteForm(initial={"position": position}),
-        "labelling": labelling or LabelForm(),
+        "labelling": labelling or PlacedLabelForm(initial={"position": position}),
         "may_write": request.user.has_perm(RIGHT),
         "now": timezone.now(),
     }
     return render(request, "notes/notes.html", context, status=400 if has_errors else 200)
+
+
+def _labels(run: Run, position: int | None) -> QuerySet[RunLabel] | QuerySet[StepLabel]:
+    if position is None:
+        return RunLabel.objects.filter(run=run).select_related("label", "by")
+    found = StepLabel.objects.filter(run=run, position=position)
+    return found.select_related("label", "by")
 
 
 def _back(run: Run, position: int | None) -> str:

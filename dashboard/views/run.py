@@ -51,6 +51,7 @@ from functools import wraps
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
@@ -74,7 +75,7 @@ TEXTS = {
     "summary": "summary.txt",
 }
 
-type Page = Callable[..., HttpResponse]
+type Page = Callable[..., HttpResponseBase]
 
 
 def staff(page: Page, without: tuple[str, ...] = ()) -> Page:
@@ -86,7 +87,7 @@ def staff(page: Page, without: tuple[str, ...] = ()) -> Page:
     @require_safe
     @cache_control(private=True, no_store=True)
     @wraps(page)
-    def view(request: HttpRequest, run_id: str, **parts: Any) -> HttpResponse:
+    def view(request: HttpRequest, run_id: str, **parts: Any) -> HttpResponseBase:
         runs = Run.objects.select_related("poll").defer("poll__seen_digest", *without)
         run = runs.filter(run_id=run_id).first()
         if run is None:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from dashboard import filters, watermarks
 from dashboard.facets import facets
 from dashboard.rows import for_rows, newest, rows, stream
-from dashboard.saved import flows
+from dashboard.saved import columns, flows
 from dashboard.views.run import is_part
 from runs.models import Run
 
@@ -37,9 +37,10 @@ def runs(request: HttpRequest) -> HttpResponse:
     found = filters.matching(asked)
     page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
+    shown = columns.of(request.user.pk or 0, asked.columns)
     context = (
-        rows(page.runs, now, menus.agent_names)
-        | stream(page.runs, seen)
+        rows(page.runs, now, menus.agent_names, shown)
+        | stream(page.runs, seen, shown)
         | {
             "asked": asked,
             "seen_to": seen,

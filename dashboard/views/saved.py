@@ -1,5 +1,7 @@
 """Keeping views of the list, sharing them, making one the default, taking them away."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -11,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard import filters
-from dashboard.saved import flows
+from dashboard.saved import columns, flows
 from dashboard.saved.chips import chips
 from dashboard.saved.models import SavedView
 
@@ -22,6 +24,9 @@ class ViewForm(forms.Form):
     name = forms.CharField(label="Name", max_length=60)
     is_shared = forms.BooleanField(label="Show it to the whole team", required=False)
     is_default = forms.BooleanField(label="Open it when I open the list", required=False)
+    has_columns = forms.BooleanField(
+        label="With the columns that the list shows now", required=False
+    )
 
 
 @require_safe
@@ -45,7 +50,8 @@ def keep_view(request: HttpRequest) -> HttpResponse:
     form = ViewForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            view = flows.keep(request.user, query=asked.query(), **form.cleaned_data)
+            query = asked.query(columns=_columns(request.user, asked, form.cleaned_data))
+            view = flows.keep(request.user, query=query, **form.cleaned_data)
         except flows.NameTaken:
             form.add_error("name", "You have a view with this name.")
         except flows.TooMany:
@@ -59,6 +65,11 @@ def keep_view(request: HttpRequest) -> HttpResponse:
         "query": asked.query(),
     }
     return render(request, "saved/keep.html", context, status=400 if form.errors else 200)
+
+
+def _columns(user: User, asked: filters.Asked, given: dict[str, Any]) -> str:
+    """As a view's address names them; "" leaves them to whoever opens it."""
+    return ",".join(columns.of(user.pk, asked.columns)) if given.pop("has_columns") else ""
 
 
 @require_POST

@@ -141,7 +141,7 @@ def test_long_runs_are_aligned_by_their_beginnings_and_the_rest_is_counted(viewe
     make_steps(b, 2, type="output", content="On.")
     page = compare(viewer_client, a.run_id, b.run_id)
     assert len(rows(page)) == 300
-    assert "30 further steps of A are not set side by side." in page
+    assert "30 further steps of A are not set side by side: 300 acts of each are." in page
 
 
 def test_the_same_text_is_folded_and_a_missing_one_is_said_to_be(viewer_client: Client):
@@ -151,7 +151,7 @@ def test_the_same_text_is_folded_and_a_missing_one_is_said_to_be(viewer_client: 
     assert "the same in both" in page
     assert 'id="guidance"' not in page
     assert "Neither run has one." in page
-    assert "The first 120,000 characters of each were compared." in page
+    assert "The first 120,000 characters of each were compared; what follows was not." in page
     assert len(page) < 400_000
 
 

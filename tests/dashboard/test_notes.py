@@ -8,7 +8,7 @@ from django.test import Client
 
 from dashboard.audit.models import AuditEntry
 from dashboard.notes import flows
-from dashboard.notes.models import Label, Mention, Note, RunLabel
+from dashboard.notes.models import Label, Mention, Note, RunLabel, StepLabel
 from tests.conftest import account, signed_in
 from tests.dashboard.files import fetch
 from tests.dashboard.links import full_run, share
@@ -37,7 +37,8 @@ def test_a_note_stands_on_the_run_and_its_step(member_client: Client, viewer_cli
     assert "Check &lt;b&gt;this&lt;/b&gt;<br>again" in html
     assert "<form" not in html.partition("<main")[2].partition("</main")[0]  # a viewer reads
     assert "2 notes" in body(viewer_client, "/runs/run_a/")
-    assert ">1</a>" in body(viewer_client, "/runs/run_a/steps/2/")
+    assert ">1 note</a>" in body(viewer_client, "/runs/run_a/steps/2/")
+    assert '<em class="mark label">1 note</em>' in body(viewer_client, "/runs/run_a/")
     assert "Write one" in body(viewer_client, "/runs/run_a/steps/1/")
     of_step = body(viewer_client, "/runs/run_a/notes/?step=2")
     assert "too narrow" in of_step
@@ -96,6 +97,39 @@ def test_a_label_is_put_on_and_finds_its_runs(member_client: Client, viewer_clie
     assert '<input type="hidden" name="label" value="torres matter">' in html
     assert label(member_client, "torres matter", off="1") == 302
     assert "No run matches" in body(viewer_client, "/runs/?label=torres+matter")
+
+
+def test_a_label_stands_on_a_step_and_finds_it(
+    member: User, member_client: Client, viewer: User, viewer_client: Client
+):
+    run = full_run(run_id="run_a")
+    assert label(member_client, "Key finding", position="2") == 302
+    assert label(member_client, "key  FINDING", position="2") == 302  # it is there already
+    assert label(member_client, "On <b>", position="1") == 302
+    assert label(member_client, "Key finding", position="99") == 404
+    assert label(viewer_client, "Mine", position="1") == 403
+    assert StepLabel.objects.count() == 2
+    assert not RunLabel.objects.exists()
+    timeline = body(viewer_client, "/runs/run_a/")
+    chips = dict(re.findall(r'<li id="(s\d)".*?(?:mark label">(.*?)</em>.*?)?</li>', timeline))
+    assert (chips["s2"], chips["s1"], chips["s3"]) == ("Key finding", "On &lt;b&gt;", "")
+    address = "?label=Key+finding"
+    assert address in timeline
+    found = body(viewer_client, f"/runs/run_a/{address.upper().replace('LABEL', 'label')}")
+    assert re.findall(r'<li id="(s\d)"', found) == ["s2"]
+    assert "No step matches" in body(viewer_client, "/runs/run_a/?label=Key+finding&type=thinking")
+    assert "Key finding" in body(viewer_client, "/runs/run_a/read/")
+    assert "Key finding" in body(viewer_client, "/runs/run_a/steps/2/")
+    assert "Key finding" in body(viewer_client, "/runs/run_a/notes/?step=2")
+    table = fetch(viewer, f"/runs/run_a/export/steps.csv{address}").table
+    assert [(row["Step"], row["Labels"]) for row in table] == [("2", "Key finding")]
+    guest = Client()
+    shared = guest.get(f"/s/{share(run, member)}/", follow=True).content.decode()
+    assert "What the agent did" in shared
+    assert "Key finding" not in shared
+    assert AuditEntry.objects.filter(detail="“Key finding” on step 2").count() == 1
+    assert label(member_client, "KEY finding", position="2", off="1") == 302
+    assert "Key finding" not in body(viewer_client, "/runs/run_a/")
 
 
 def test_all_that_match_get_a_label_after_their_number_was_told(member_client: Client):

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from dashboard.passages import Pages
 from runs import outlines
 from runs.models import Run, Step
+from tests.dashboard.files import fetch
 from tests.factories import make_run, make_steps
 
 SEARCH = 'casedev vault search --id vault_xyz --query "{}"'
@@ -183,6 +185,28 @@ def test_on_paper_all_is_open_and_pages_are_long(viewer_client: Client):
     assert document.count("<details open>") == document.count("the model’s own notes") + 1
     assert "The end of it all." in page
     assert "sse-connect" not in page
+
+
+def test_the_whole_run_is_one_document_to_print(
+    viewer: User, viewer_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    run = make_run(output="The end of it all.", prompt="The beginning. " * 30)
+    make_steps(run, 25)
+    monkeypatch.setattr("dashboard.passages.PRINTED", 10)
+    monkeypatch.setattr("dashboard.views.whole.PRINTED", 10)
+    part = read(viewer_client, run, "?print=1")
+    assert "Steps 1 to 10 of 25 stand on this paper, and no others." in part
+    address = f"/runs/{run.run_id}/read/whole/"
+    assert f'href="{address}"' in part
+    sent = fetch(viewer, address)
+    assert sent.parts >= 4
+    page = sent.body.decode()
+    assert [item for item in items(page) if item[0] == "s"] == [f"s{at}" for at in range(1, 26)]
+    assert page.index("The beginning.") < page.index('id="s1"')
+    assert page.index('id="s25"') < page.index("The end of it all.")
+    assert "and no others" not in page
+    assert "sse-connect" not in page
+    assert page.rstrip().endswith("</html>")
 
 
 def test_a_page_costs_the_same_whatever_the_length_of_its_run(viewer_client: Client):

@@ -289,7 +289,7 @@ def test_a_call_is_captioned_and_its_payload_comes_when_it_is_opened(viewer_clie
     assert "1.8 s" in step
     assert "SECRET" not in step
     address = f"/runs/{run.run_id}/steps/1/"
-    assert f'hx-get="{address}" hx-trigger="toggle once"' in step
+    assert f'hx-get="{address}" hx-trigger="toggle once, again"' in step
     assert f'<a href="{address}">' in step
 
 
