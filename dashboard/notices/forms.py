@@ -138,12 +138,7 @@ class ChoiceForm(forms.Form):
 class RulesForm(forms.Form):
     limit = limit_field()
     tells_cost = forms.BooleanField(label="Say what a run has cost so far", required=False)
-    tells_title = forms.BooleanField(
-        label="Say the first line of the prompt",
-        required=False,
-        help_text="Prompts can be privileged, and a message leaves the house: it passes mail "
-        "servers and chat services, and stays there.",
-    )
+    tells_title = forms.BooleanField(label="Say the first line of the prompt", required=False)
 
     def __init__(self, site: NoticeRules, data: Any = None) -> None:
         initial = {

@@ -126,7 +126,7 @@ def of_notices(world: World) -> list[State]:
     return [
         State("/notices/", "each outcome", "admin", "/notices/"),
         State("/notices/settings/", "with a webhook", "admin", "/notices/settings/"),
-        State("/notices/rules/", "refused", "admin", "/notices/rules/", _clear_limit),
+        State("/notices/rules/", "refused", "admin", "/notices/rules/", _wrong_limit),
         State("/runs/<run_id>/", "followed", "admin", "/runs/run_failed/"),
         State("/runs/follow/", "followed", "admin", "/runs/follow/"),
         State("/runs/follow/<batch>/", "done", "admin", f"/runs/follow/{batch}/"),
@@ -224,8 +224,8 @@ def _send(name: str) -> Act:
     return act
 
 
-def _clear_limit(page: Page) -> None:
-    page.fill("[name=limit]", "")
+def _wrong_limit(page: Page) -> None:
+    page.fill("[name=limit]", "free")
     _send("Keep")(page)
 
 

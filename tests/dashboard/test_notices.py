@@ -17,7 +17,7 @@ from runs.models import Poll, Run, Upstream
 from tests.conftest import account, signed_in
 from tests.dashboard.sinks import MailServer, Webhook
 from tests.factories import make_run, make_runs, make_steps
-from tests.runs.polling import Api, due_run, make_due, now_details
+from tests.runs.polling import Api, due_run, in_threads, make_due, now_details
 
 pytestmark = pytest.mark.django_db
 
@@ -558,6 +558,32 @@ def test_repeated_tasks_tell_once(post: MailServer, member: User):
         look()
         send()
     assert len(post.letters) == Notice.objects.count() == Message.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_look_and_gather_at_once_tell_once(member: User, viewer: User):
+    people = [member, viewer]
+    for person in people:
+        choose(person, webhook=sealed.seal("https://hooks.example.com/x"))
+        for run in make_runs(4, status="running"):
+            follows.follow(run, person)
+    many = account("max", "member")
+    choose(many, webhook=sealed.seal("https://hooks.example.com/x"))
+    for run in make_runs(20, status="running"):
+        follows.follow(run, many)
+    Run.objects.update(status="completed", version=2)
+    assert sum(in_threads(3, look)) == 28
+    later = timezone.now() + outbox.SETTLE
+    in_threads(3, lambda: outbox.gather(later))
+    outbox.gather(later)
+    assert not outbox.waiting().exists()
+    for person in people:
+        assert Message.objects.filter(user=person, kind="single").count() == 4
+    assert Message.objects.get(user=many).deliveries.count() == 20
+    assert not Message.objects.filter(deliveries=None).exists()
+    held = in_threads(3, lambda: [one.pk for one in iter(lambda: outbox.claim(later), None)])
+    every = sorted(Message.objects.values_list("pk", flat=True))
+    assert sorted(key for some in held for key in some) == every
 
 
 # Digests --------------------------------------------------------------------------------------
