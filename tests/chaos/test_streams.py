@@ -33,6 +33,7 @@ SERVE = """
 import sys, uvicorn
 from dashboard import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
+settings.STATIC_ROOT = sys.argv[3]
 uvicorn.run("dashboard.asgi:application", port=int(sys.argv[2]), log_level="warning", backlog=2048)
 """
 
@@ -47,7 +48,8 @@ class Web:
     def start(self) -> None:
         name = str(connection.settings_dict["NAME"])
         environment = os.environ | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"}
-        command = [sys.executable, "-c", SERVE, name, str(self.port)]
+        static = str(settings.STATIC_ROOT)
+        command = [sys.executable, "-c", SERVE, name, str(self.port), static]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, preexec_fn=tie_to_parent(os.getpid())
         )
