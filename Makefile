@@ -25,7 +25,8 @@ test:
 
 # What `make test` attacks in part, in full; figures come to .cache/attacks/
 ATTACKS = tests/attacks tests/test_secrets.py tests/dashboard/test_share_attacks.py \
-	tests/dashboard/test_shared_live.py tests/dashboard/test_audit.py tests/dashboard/test_routes.py
+	tests/dashboard/test_shared_live.py tests/dashboard/test_audit.py \
+	tests/dashboard/test_audit_chain.py tests/dashboard/test_routes.py
 
 attack:
 	@sh requirements/install.sh test

@@ -1,55 +1,29 @@
 """The audit log: who looked at what and who did what, in a chain that nobody can mend."""
 
-import hashlib
-import json
 import random
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import StringIO
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import call_command
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from dashboard import sharing
-from dashboard.audit import acts, chain, looks
-from dashboard.audit.models import Act, AuditEntry, AuditHead, Immutable, Result
+from dashboard.audit import acts, looks
+from dashboard.audit.models import Act, AuditEntry, Result
 from runs.models import Run
 from tests.conftest import account, signed_in
 from tests.dashboard.links import full_run, share
+from tests.dashboard.logbook import added, entries, head, log_closed, undone, verified
 from tests.factories import make_run
 
 pytestmark = pytest.mark.django_db
-
-
-def entries(since: int = 0) -> list[AuditEntry]:
-    return list(AuditEntry.objects.filter(number__gt=since).order_by("number"))
-
-
-def head() -> int:
-    return AuditHead.objects.get().number
-
-
-@contextmanager
-def added() -> Iterator[list[AuditEntry]]:
-    """What the block writes, once it is over."""
-    before = head()
-    found: list[AuditEntry] = []
-    yield found
-    found += entries(before)
-
-
-def fill(count: int) -> None:
-    for number in range(count):
-        acts.record(Act.LOOK, run=f"run_{number % 7}", page="run", detail=f"look {number}")
 
 
 # Who looked --------------------------------------------------------------------------------------
@@ -263,17 +237,6 @@ def test_what_a_role_may_is_a_row_too(admin: User) -> None:
 # Nothing unrecorded is shown ---------------------------------------------------------------------
 
 
-@contextmanager
-def log_closed() -> Iterator[None]:
-    """No row can be added: the head is gone, and the trigger takes no row without it."""
-    drop_triggers()
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE dashboard_audit RENAME TO dashboard_audit_away")
-        yield
-        cursor.execute("ALTER TABLE dashboard_audit_away RENAME TO dashboard_audit")
-    raise_triggers()
-
-
 def test_what_cannot_be_recorded_is_not_shown(viewer_client: Client, member: User) -> None:
     run = full_run(prompt="Privileged words")
     token = share(run, member)
@@ -301,261 +264,6 @@ def test_strangers_cannot_fill_the_log(client: Client) -> None:
         client.get(f"/runs/{run.run_id}/", REMOTE_ADDR="198.51.100.1")
     assert len(rows) == looks.PER_PLACE + 1
     assert rows[-1].detail.startswith("40 like it left out before")
-
-
-# The chain ---------------------------------------------------------------------------------------
-
-
-def verified(*words: str) -> tuple[int, str]:
-    out = StringIO()
-    try:
-        call_command("verify_audit", *words, stdout=out, stderr=out)
-    except SystemExit as end:
-        return int(end.code or 0), out.getvalue()
-    return 0, out.getvalue()
-
-
-def test_an_untouched_log_is_found_whole_and_names_its_head() -> None:
-    fill(5)
-    code, said = verified()
-    assert code == 0
-    token = chain.token(AuditHead.objects.get())
-    assert said.strip().endswith(f"rows, all as written. Head {token}")
-    fill(3)
-    assert verified("--expect-head", token)[0] == 0
-
-
-def test_the_digest_can_be_made_by_anybody_from_the_description_alone() -> None:
-    fill(2)
-    first, second = AuditEntry.objects.order_by("-number")[:2][::-1]
-    content = [
-        *(second.number, f"{second.at:%Y-%m-%d %H:%M:%S.%f}", second.act, second.result),
-        *(second.person, second.link, second.name, second.run, second.page, second.detail),
-        second.address,
-    ]
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    made = hashlib.sha256(bytes(first.digest) + text.encode()).digest()
-    assert made == bytes(second.digest)
-
-
-@pytest.mark.parametrize("text", ["é“漢\U0001f600", 'quote " and \\', "\x7f\x1b[2J\n", "\u202e"])
-def test_odd_characters_keep_the_chain(text: str) -> None:
-    acts.record(Act.LOOK, detail=text, run="run_1", page=text)
-    assert verified()[0] == 0
-    row = AuditEntry.objects.first()
-    assert row is not None
-    assert row.detail.isprintable()
-
-
-def drop_triggers() -> None:
-    with connection.cursor() as cursor:
-        for name in chain.TRIGGERS:
-            table = "dashboard_audit_head" if name.startswith("audit_head") else "dashboard_audit"
-            on = f" ON {table}" if connection.vendor == "postgresql" else ""
-            cursor.execute(f"DROP TRIGGER {name}{on}")
-
-
-def raise_triggers() -> None:
-    """As the migration does, so that what is found is the tamper and not the missing trigger."""
-    from importlib import import_module
-
-    made = import_module("dashboard.migrations.0006_audit_log").TRIGGERS[connection.vendor]
-    with connection.cursor() as cursor:
-        for statement in made:
-            if statement.startswith("CREATE TRIGGER"):
-                cursor.execute(statement)
-
-
-COLUMNS = ("act", "result", "name", "run", "page", "detail", "address")
-
-
-def tampers(chance: random.Random, last: int) -> Iterator[tuple[str, list[tuple[str, list[Any]]]]]:
-    """200 of them: a name, and the statements. Row 1 ... `last` are there."""
-
-    def row() -> int:
-        return chance.randint(1, last)
-
-    for _ in range(70):
-        column = chance.choice(COLUMNS)
-        yield (
-            "change",
-            [(f"UPDATE dashboard_audit SET {column} = %s WHERE number = %s", [f"x{row()}", row()])],
-        )
-    for _ in range(15):
-        yield "person", [("UPDATE dashboard_audit SET person = 99 WHERE number = %s", [row()])]
-    for _ in range(15):
-        yield (
-            "digest",
-            [
-                (
-                    "UPDATE dashboard_audit SET digest = %s WHERE number = %s",
-                    [chance.randbytes(32), row()],
-                )
-            ],
-        )
-    for _ in range(40):
-        yield "delete", [("DELETE FROM dashboard_audit WHERE number = %s", [row()])]
-    for _ in range(15):
-        yield "cut the end", [("DELETE FROM dashboard_audit WHERE number > %s", [row() - 1])]
-    for _ in range(15):
-        a = row() % (last - 1) + 1
-        yield (
-            "swap",
-            [
-                ("UPDATE dashboard_audit SET number = -1 WHERE number = %s", [a]),
-                ("UPDATE dashboard_audit SET number = %s WHERE number = %s", [a, a + 1]),
-                ("UPDATE dashboard_audit SET number = %s WHERE number = -1", [a + 1]),
-            ],
-        )
-    for _ in range(15):
-        number = row()
-        yield (
-            "insert",
-            [
-                (
-                    "UPDATE dashboard_audit SET number = number + 100000 WHERE number >= %s",
-                    [number],
-                ),
-                (INSERTED, [number]),
-                ("UPDATE dashboard_audit SET number = number - 99999 WHERE number > 100000", []),
-            ],
-        )
-    for _ in range(5):
-        yield "add", [(INSERTED, [last + 1])]
-    for _ in range(5):
-        yield "head", [("UPDATE dashboard_audit_head SET number = %s", [row() - 1])]
-    yield "no head", [("DELETE FROM dashboard_audit_head", [])]
-    for _ in range(3):
-        yield "all", [("DELETE FROM dashboard_audit", [])]
-    yield (
-        "truncate",
-        [
-            (
-                "TRUNCATE dashboard_audit"
-                if connection.vendor == "postgresql"
-                else "DELETE FROM dashboard_audit WHERE 1=1",
-                [],
-            )
-        ],
-    )
-
-
-INSERTED = """
-INSERT INTO dashboard_audit
-    (number, at, act, result, name, run, page, detail, address, digest)
-SELECT %s, at, act, result, name, run, page, 'never happened', address, digest
-FROM dashboard_audit ORDER BY number LIMIT 1
-"""
-
-
-def attempt(statements: list[tuple[str, list[Any]]]) -> bool:
-    """Whether the database took all of it."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            for statement, values in statements:
-                cursor.execute(statement, values)
-    except DatabaseError:
-        return False
-    return True
-
-
-class _Undone(Exception):
-    pass
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    try:
-        with transaction.atomic():
-            yield
-            raise _Undone
-    except _Undone:
-        pass
-
-
-def test_of_200_tampers_each_is_refused_and_found_where_nothing_refuses_it() -> None:
-    fill(max(0, 40 - head()))
-    last = head()
-    tried = list(tampers(random.Random(5), last))
-    assert len(tried) == 200
-    taken = [name for name, statements in tried if name != "add" and attempt_undone(statements)]
-    assert taken == []
-    assert verified()[0] == 0
-
-    missed = []
-    for name, statements in tried:
-        with undone():
-            drop_triggers()
-            was_taken = attempt(statements)
-            raise_triggers()
-            code, said = verified()
-            if not was_taken or code != 1 or "broken" not in said:
-                missed.append((name, statements, was_taken, said))
-    assert missed == []
-    assert verified()[0] == 0
-
-
-def attempt_undone(statements: list[tuple[str, list[Any]]]) -> bool:
-    with undone():
-        was_taken = attempt(statements)
-    return was_taken
-
-
-def test_the_first_broken_row_is_named() -> None:
-    fill(max(0, 20 - head()))
-    with undone():
-        drop_triggers()
-        attempt([("UPDATE dashboard_audit SET run = 'x' WHERE number IN (9, 12)", [])])
-        raise_triggers()
-        assert "row 9 does not fit" in verified()[1]
-    with undone():
-        drop_triggers()
-        attempt([("DELETE FROM dashboard_audit WHERE number IN (7, 11)", [])])
-        raise_triggers()
-        assert "row 7 is missing" in verified()[1]
-    with undone():
-        drop_triggers()
-        assert "does not hold its trigger" in verified()[1]
-
-
-def test_a_log_made_anew_as_a_whole_is_found_by_a_head_kept_elsewhere() -> None:
-    fill(max(0, 20 - head()))
-    kept = chain.token(AuditHead.objects.get())
-    with undone():
-        drop_triggers()
-        with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM dashboard_audit WHERE number > 10")
-            before = bytes(AuditEntry.objects.get(number=10).digest)
-            cursor.execute("UPDATE dashboard_audit_head SET number = 10, digest = %s", [before])
-        raise_triggers()
-        assert verified()[0] == 0  # nothing in the database itself tells
-        assert verified("--expect-head", kept)[0] == 1
-        fill(30)
-        assert verified("--expect-head", kept)[0] == 1
-
-
-@pytest.mark.parametrize("given", ["x", "1:abcd", "1", "one:" + "00" * 32])
-def test_a_head_that_none_can_be_is_a_mistake_of_whoever_typed_it(given: str) -> None:
-    from django.core.management import CommandError
-
-    with pytest.raises(CommandError, match="--expect-head"):
-        call_command("verify_audit", "--expect-head", given)
-
-
-def test_the_models_refuse_before_the_triggers_have_to() -> None:
-    fill(1)
-    row = AuditEntry.objects.first()
-    assert row is not None
-    tries: list[Callable[[], Any]] = [
-        row.save,
-        row.delete,
-        AuditEntry.objects.all().delete,
-        lambda: AuditEntry.objects.update(name="x"),
-        lambda: AuditEntry.objects.filter(pk=1).bulk_update([row], ["name"]),
-    ]
-    for attempted in tries:
-        with pytest.raises(Immutable):
-            attempted()
 
 
 # Under load --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dashboard.audit import commands
 from dashboard.audit.models import Act, AuditEntry
 from runs.simulator.testing import SimulatorServer
 from tests.conftest import signed_in
-from tests.dashboard.test_audit import added, log_closed
+from tests.dashboard.logbook import added, log_closed
 from tests.dashboard.test_mfa import confirm, log_in, set_up_app
 from tests.factories import make_run
 
