@@ -18,7 +18,7 @@ ONE, HISTORY = "<path:object_id>/change/", "<path:object_id>/history/"
 SHOWN = {
     "a run": (
         *(RUN, f"{RUN}read/", f"{RUN}cost/", f"{RUN}result/", f"{RUN}logs/", f"{RUN}raw/"),
-        *(f"{RUN}steps/<int:position>/", f"{RUN}notes/", "compare/"),
+        *(f"{RUN}steps/<int:position>/", f"{RUN}notes/", f"{RUN}read/whole/", "compare/"),
     ),
     "lists": ("", "runs/"),
     "small pages": (

@@ -69,6 +69,7 @@ def test_no_text_of_a_run_acts_on_its_pages(
             for position in (2, 3, 4, 5):
                 watch.visit("a step", f"{here}steps/{position}/")
             watch.visit("read", f"{here}read/")
+            watch.visit("read whole", f"{here}read/whole/")
             watch.visit("notes", f"{here}notes/")
             watch.visit("compare", f"/compare/?a={run.run_id}&b={runs[0].run_id}")
             watch.visit("raw", f"{here}raw/")
