@@ -5,11 +5,18 @@ Templates get `audience` in their context and ask it for every address.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from django.urls import reverse
 
 from runs.models import Run
+
+
+# A page asks for hundreds, and for the same ones again as often as it changes.
+@lru_cache(maxsize=4096)
+def _address(name: str, *parts: str | int) -> str:
+    return reverse(name, args=parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Audience:
 
     def url(self, page: str, run: Run, *parts: str | int) -> str:
         """The address of `page` of `run`. KeyError: there is no such page."""
-        return reverse(self.PAGES[page], args=[run.run_id, *parts])
+        return _address(self.PAGES[page], run.run_id, *parts)
 
 
 STAFF = Audience()

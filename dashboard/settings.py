@@ -95,6 +95,8 @@ METRICS_TOKEN = environment.text("METRICS_TOKEN")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     environment.refuse("METRICS_TOKEN is too short; take 32 random characters.")
 METRICS_TOKEN = Secret(METRICS_TOKEN)
+# Where people may have webhooks; empty: at any public host.
+WEBHOOK_HOSTS = environment.hosts("WEBHOOK_HOSTS")
 # Notices by e-mail; without, there are those by webhook.
 MAILERS = mail_server.mailers()
 DEFAULT_FROM_EMAIL = mail_server.sender(MAILERS) or "runsheet@localhost"
@@ -182,6 +184,7 @@ STORAGES = {
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 LANGUAGE_CODE = "en-us"
+USE_I18N = False  # one language; to look for another took a tenth of a run's page
 TIME_ZONE = "UTC"
 USE_TZ = True
 
