@@ -1,94 +1,21 @@
-"""Finding runs: the walk through the list, wherever it is interrupted, and adding one by hand."""
+"""Finding runs: the walk through the list, wherever it is interrupted."""
 
 import datetime as dt
-import time
-from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from runs import breaker, discovery, notices
-from runs.casedev.errors import CaseDevError, NotFound, Unavailable, Unreadable
+from runs import breaker, discovery
 from runs.models import Agent, Discovery, Poll, Run, Upstream
 from runs.simulator.testing import SimulatorServer
 from tests.factories import make_run
-from tests.runs.answers import client_of, details, reply
+from tests.runs.answers import reply
+from tests.runs.organisation import START, Org, listed, stored, walk
 from tests.runs.polling import in_threads
 
 pytestmark = pytest.mark.django_db
-
-START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
-
-
-class Org:
-    """Case.dev's list of `count` runs, newest first; a cursor is the last run of a page."""
-
-    def __init__(self, count: int = 0, page: int = 1000) -> None:
-        self.count, self.page = count, page
-        self.requests: list[str] = []
-        self.agents_asked: list[str] = []
-        self.spoil: Callable[[str], httpx.Response | None] = lambda cursor: None
-        self.client = client_of(self.answer)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        if "/agents" in request.url.path:
-            self.agents_asked.append(request.url.path)
-            return reply({"agents": [], "hasMore": False})
-        if request.url.path.endswith("/details"):
-            return reply({"message": "No such run"}, 404)
-        cursor = request.url.params.get("cursor", "")
-        self.requests.append(cursor)
-        if spoiled := self.spoil(cursor):
-            return spoiled
-        before = int(cursor.removeprefix("run_")) if cursor else self.count
-        size = min(self.page, int(request.url.params["limit"]))
-        numbers = range(before - 1, max(before - 1 - size, -1), -1)
-        more = bool(numbers) and numbers[-1] > 0
-        return reply(
-            {
-                "runs": [listed(number) for number in numbers],
-                "hasMore": more,
-                "nextCursor": f"run_{numbers[-1]}" if more else None,
-            }
-        )
-
-    def discover(self) -> bool:
-        """One turn, at once."""
-        Discovery.objects.update(due_at=None)
-        return discovery.discover_due(self.client)
-
-    def discover_all(self, turns: int = 50) -> None:
-        for _ in range(turns):
-            if not self.discover():
-                return
-        raise AssertionError("the walk does not end")
-
-
-def listed(number: int, **fields: Any) -> dict[str, Any]:
-    created = (START + dt.timedelta(minutes=number)).isoformat()
-    return {
-        "id": f"run_{number}",
-        "agentId": "agent_x",
-        "status": "running",
-        "prompt": "Review",
-        "model": None,
-        "createdAt": created,
-        "startedAt": created,
-        "completedAt": None,
-    } | fields
-
-
-def walk() -> Discovery:
-    return Discovery.objects.get()
-
-
-def stored() -> set[int]:
-    return {
-        int(run_id.removeprefix("run_")) for run_id in Run.objects.values_list("run_id", flat=True)
-    }
 
 
 # The walk -----------------------------------------------------------------------------------------
@@ -286,120 +213,6 @@ def test_many_workers_walk_together_without_harm() -> None:
     assert Poll.objects.count() == 60
 
 
-# Lists that make no sense -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("length", [1, 2, 3, 20])
-def test_cursors_that_lead_in_a_circle_end_the_walk(length: int) -> None:
-    org = Org()
-
-    def circle(cursor: str) -> httpx.Response:
-        place = int(cursor.removeprefix("run_")) if cursor else 100
-        following = 100 + (place - 101) % length
-        return reply(
-            {"runs": [listed(following)], "hasMore": True, "nextCursor": f"run_{following}"}
-        )
-
-    org.spoil = circle
-    org.discover_all(turns=10)
-    assert stored() == set(range(100, 100 + length))
-    assert walk().walked_at is not None
-
-
-def test_a_list_that_ignores_its_cursor_ends_the_walk() -> None:
-    org = Org()
-    numbers = iter(range(1000))
-    org.spoil = lambda cursor: reply(
-        {"runs": [listed(2), listed(1)], "hasMore": True, "nextCursor": f"c{next(numbers)}"}
-    )
-    Discovery.objects.create(pk=1, walked_at=timezone.now())
-    org.discover_all(turns=3)
-    assert stored() == {1, 2}
-
-
-@pytest.mark.parametrize("cursor", [None, "", "x" * 201, "é", "a\x00b", "two words"])
-def test_a_cursor_that_cannot_be_used_gives_way_to_the_last_run(cursor: Any) -> None:
-    org = Org(3)
-    org.spoil = lambda asked: (
-        None if asked else reply({"runs": [listed(3)], "hasMore": True, "nextCursor": cursor})
-    )
-    org.discover_all()
-    assert stored() == {0, 1, 2, 3}
-    assert org.requests == ["", "run_3"]
-
-
-def test_a_cursor_that_case_dev_does_not_know_any_more_starts_a_whole_walk() -> None:
-    org = Org(10, page=3)
-    org.discover_all()
-    org.count = 60
-    org.page = 5
-    org.discover()
-    gone = walk().cursor
-    assert gone
-    org.spoil = lambda cursor: reply({"message": "Invalid cursor"}, 400) if cursor == gone else None
-    org.discover()
-    assert (walk().cursor, walk().walked_at, walk().failures) == ("", None, 1)
-    org.spoil = lambda cursor: None
-    org.discover_all()
-    assert stored() == set(range(60))
-
-
-def test_a_list_that_refuses_every_cursor_is_asked_ever_more_rarely() -> None:
-    org = Org(10, page=3)
-    org.spoil = lambda cursor: reply({}, 400) if cursor else None
-    for failures in range(1, 6):
-        org.discover()
-        assert walk().failures == failures
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"<html>",
-        b"[]",
-        b"null",
-        b"{}",
-        b'{"runs": null}',
-        b'{"runs": {"a": 1}}',
-        b'{"runs": 7}',
-    ],
-)
-def test_a_list_that_is_none_is_a_failure_that_is_told(body: bytes) -> None:
-    org = Org()
-    org.spoil = lambda cursor: reply(body)
-    org.discover()
-    assert walk().failures == 1
-    assert walk().last_error.startswith("The answer cannot be read")
-    assert walk().walked_at is None
-
-
-def test_of_a_strange_list_what_makes_sense_is_taken() -> None:
-    org = Org()
-    strange: list[Any] = [
-        *(None, 7, "run_5", [], {}, {"id": None}, {"id": []}, {"id": "../x"}, {"id": "run/1"}),
-        *({"id": ""}, {"id": "rün"}, {"id": "r" * 129}, {"id": "run_only"}),
-        {"id": "run_odd", "status": 7, "prompt": ["x"], "createdAt": "soon", "agentId": {"a": 1}},
-        {"id": "run_odd", "status": "queued"},
-        {"id": "run_nul", "prompt": "a\x00b\ud800", "status": "s" * 500, "model": "m" * 500},
-    ]
-    org.spoil = lambda cursor: reply({"runs": strange, "hasMore": False})
-    org.discover_all()
-    runs = {run.run_id: run for run in Run.objects.all()}
-    assert runs.keys() == {"run_only", "run_odd", "run_nul"}
-    assert (runs["run_only"].status, runs["run_only"].prompt) == ("", None)
-    assert runs["run_odd"].status == "queued"
-    assert runs["run_nul"].prompt == "a␀b\ufffd"
-    assert len(runs["run_nul"].status) == 64
-
-
-def test_an_empty_organisation_has_no_runs() -> None:
-    org = Org(0)
-    org.discover_all()
-    assert walk().walked_at is not None
-    assert not Run.objects.exists()
-
-
 # What the list tells of known runs ----------------------------------------------------------------
 
 
@@ -474,165 +287,6 @@ def test_a_new_start_looks_at_once() -> None:
     assert stored() == {0}
 
 
-# Adding by hand -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pasted", "run_id"),
-    [
-        ("run_abc123", "run_abc123"),
-        ("  run_abc123\n", "run_abc123"),
-        ('"run_abc123",', "run_abc123"),
-        ("`run_abc123`", "run_abc123"),
-        ("cm8x-9_Z", "cm8x-9_Z"),
-        ("https://api.case.dev/agent/v1/run/run_abc123/details", "run_abc123"),
-        ("https://api.case.dev/agent/v1/run/run_abc123", "run_abc123"),
-        ("/agent/v1/run/cm8x9/details?x=1", "cm8x9"),
-        ("https://app.case.dev/runs/run_abc123?tab=cost#s3", "run_abc123"),
-        ("https://app.case.dev/console/?run=run_abc123&x=1", "run_abc123"),
-        ("https://app.case.dev/#/runs/run_abc123", "run_abc123"),
-        ("http://localhost:8000/runs/run_abc123/cost/", "run_abc123"),
-        ("https%3A%2F%2Fapi.case.dev%2Fagent%2Fv1%2Frun%2Frun_abc123", "run_abc123"),
-        ("<https://app.case.dev/runs/run_abc123>", "run_abc123"),
-    ],
-)
-def test_a_run_id_is_found_in_what_is_pasted(pasted: str, run_id: str) -> None:
-    assert discovery.run_id_in(pasted) == run_id
-
-
-@pytest.mark.parametrize(
-    "pasted",
-    [
-        *("", "   ", "run abc", "rün_1", "r" * 129, "run_\x00", "../../etc/passwd", "%00", "?"),
-        *("https://app.case.dev/", "https://app.case.dev/agents/agent_1", "run_abc.json"),
-        *("https://app.case.dev/runs/r%C3%BCn", "javascript:alert(1)", "run_1?x", "run_1\nrun_2"),
-    ],
-)
-def test_nonsense_is_refused_in_words_and_nothing_is_asked(pasted: str) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise AssertionError(f"{request.url} was asked for")
-
-    with pytest.raises(discovery.NotARunId, match=r"run id"):
-        discovery.add(pasted, client_of(answer))
-
-
-def knowing(body: bytes, during: Callable[[], Any] = lambda: None) -> Any:
-    def answer(request: httpx.Request) -> httpx.Response:
-        during()
-        return reply(body)
-
-    return client_of(answer)
-
-
-def test_an_added_run_is_there_at_once_with_all_that_is_known() -> None:
-    case_dev = knowing(details(id="run_1", createdAt=timezone.now().isoformat()))
-    run = discovery.add("https://app.case.dev/runs/run_1", case_dev)
-    assert (run.run_id, run.version, run.status, run.step_count) == ("run_1", 1, "running", 1)
-    poll = Poll.objects.get()
-    assert (poll.run_id, poll.fence, poll.leased_until) == (run.pk, 1, None)
-    assert poll.due_at
-    assert breaker.upstream().last_ok_at is not None
-
-
-def test_a_known_run_is_not_asked_about() -> None:
-    run = make_run(run_id="run_1")
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise AssertionError("a request was made")
-
-    assert discovery.add("run_1", client_of(answer)) == run
-
-
-@pytest.mark.parametrize(
-    ("response", "error"),
-    [
-        (lambda: reply({"message": "Run not found"}, 404), NotFound),
-        (lambda: reply({}, 503), Unavailable),
-    ],
-)
-def test_a_run_that_case_dev_does_not_tell_of_is_not_stored(
-    response: Callable[[], httpx.Response], error: type[CaseDevError]
-) -> None:
-    with pytest.raises(error):
-        discovery.add("run_1", client_of(lambda request: response()))
-    assert not Run.objects.exists()
-    assert not Poll.objects.exists()
-
-
-def test_an_added_run_whose_answer_cannot_be_read_is_there_with_its_error() -> None:
-    run = discovery.add("run_1", knowing(b"<html>"))
-    assert run.version == 0
-    poll = Poll.objects.get(pk=run.pk)
-    assert (poll.failures, poll.last_error) == (1, "The answer cannot be read: it is not JSON.")
-    assert run.payloads.get().text == b"<html>"
-
-
-def test_a_run_found_and_polled_while_a_person_adds_it_keeps_the_newer_answer() -> None:
-    def meanwhile() -> None:
-        make_run("completed", run_id="run_1", version=5, poll_due_at=None)
-
-    run = discovery.add("run_1", knowing(details(id="run_1"), meanwhile))
-    assert (run.status, run.version) == ("completed", 5)
-    assert Poll.objects.get().leased_until is None
-
-
-def test_a_run_found_while_a_person_adds_it_is_filled_by_whoever_asked_first() -> None:
-    def meanwhile() -> None:
-        make_run("running", run_id="run_1", version=0, poll_last_ok_at=None)
-
-    run = discovery.add("run_1", knowing(details(id="run_1"), meanwhile))
-    assert run.version == 1
-    assert Run.objects.count() == Poll.objects.count() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_people_who_add_one_run_at_once_make_one_request() -> None:
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
-        time.sleep(0.2)  # long enough for all to have come
-        return reply(details(id="run_1"))
-
-    case_dev = client_of(answer)
-    found = in_threads(5, lambda: discovery.add("run_1", case_dev).pk)
-    assert len(set(found)) == 1
-    assert len(asked) == 1
-
-
-def test_without_redis_a_run_can_be_added(settings: Any) -> None:
-    settings.REDIS_URL = "redis://127.0.0.1:1"
-    notices.connection.cache_clear()
-    try:
-        assert discovery.add("run_1", knowing(details(id="run_1"))).version == 1
-    finally:
-        notices.connection.cache_clear()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_people_may_add_the_same_run_while_discovery_finds_it() -> None:
-    org = Org(1)
-    body = details(id="run_0")
-
-    def add() -> int:
-        return discovery.add("run_0", knowing(body)).pk
-
-    def find() -> int:
-        org.discover()
-        return Run.objects.get(run_id="run_0").pk
-
-    acts = iter([add, add, find, add])
-    found = in_threads(4, lambda: next(acts)())
-    assert len(set(found)) == 1
-    assert Run.objects.count() == Poll.objects.count() == 1
-    assert Run.objects.get().version <= 1
-
-
-def test_what_is_not_a_list_raises_before_anything_is_stored() -> None:
-    with pytest.raises(Unreadable):
-        discovery._read_page(b"{}")
-
-
 # Against the simulator ----------------------------------------------------------------------------
 
 
@@ -648,11 +302,3 @@ def test_all_simulated_runs_and_their_agents_are_found(simulator: SimulatorServe
     Discovery.objects.update(due_at=None)
     assert discovery.discover_due() is False
     assert Run.objects.get(run_id=new).status in ("queued", "running")
-
-
-def test_simulated_runs_can_be_added(simulator: SimulatorServer) -> None:
-    original = simulator.start("nda_review")
-    run = discovery.add(f"{simulator.url}/agent/v1/run/{original.id}/details")
-    assert run.version == 1
-    with pytest.raises(NotFound):
-        discovery.add("run_unknown")
