@@ -8,9 +8,11 @@ the answer is read.
 import datetime as dt
 import json
 import time
+from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
+from django.http.request import validate_host
 
 from dashboard.notices.undelivered import Undelivered
 from dashboard.notices.words import WHY, Words, address
@@ -28,7 +30,12 @@ def refusal(url: str) -> str:
     if any(not "!" <= character <= "~" for character in url):
         return "The address holds a blank or a letter that no address has."
     why = places.refusal(url.replace("?", "/", 1), may_be_this_machine=settings.EMBEDDED)
-    return f"The address {why}" if why else ""
+    if why:
+        return f"The address {why}"
+    hosts = settings.WEBHOOK_HOSTS
+    if hosts and not validate_host((urlsplit(url).hostname or "").lower(), hosts):
+        return f"The address must be at {' or '.join(hosts)}: others are not allowed here."
+    return ""
 
 
 def send(url: Secret, told: Words) -> None:

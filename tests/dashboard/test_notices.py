@@ -487,6 +487,21 @@ def test_a_name_that_leads_inward_is_not_asked(
     assert "cannot be reached" in message.reason
 
 
+def test_only_named_hosts_are_asked_if_any_are_named(
+    member: User, member_client: Client, settings: Any
+):
+    settings.WEBHOOK_HOSTS = ["hooks.slack.com", ".chat.example"]
+    for url in ("https://hooks.slack.com.evil.example/x", "https://slack.com/x"):
+        answer = member_client.post("/notices/settings/", form(webhook_url=url))
+        assert answer.status_code == 400
+        assert "must be at hooks.slack.com or .chat.example" in answer.content.decode()
+    for url in ("https://HOOKS.slack.com/x", "https://eu.chat.example/y?key=1"):
+        chosen = form(webhook_url=url) | {"failed-webhook": "on"}
+        assert member_client.post("/notices/settings/", chosen).status_code == 302
+    settings.WEBHOOK_HOSTS = ["hooks.slack.com"]  # what was given before is held to it too
+    assert "must be at hooks.slack.com" in a_message(member).reason
+
+
 def test_a_loopback_address_is_for_the_demo_alone(member_client: Client, settings: Any):
     settings.EMBEDDED = False
     address = "http://127.0.0.1:8000/x"
