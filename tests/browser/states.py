@@ -15,8 +15,10 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from dashboard import filters, sharing
+from dashboard.notes import flows as notes
 from dashboard.notices import choices, follows, sealed
 from dashboard.notices.models import Delivery, Event, Message, Notice
+from dashboard.saved.columns import COLUMNS
 from runs.models import Run, Upstream
 from tests.dashboard.links import full_run, link_of, share
 from tests.dashboard.world import World, routes
@@ -76,9 +78,12 @@ def of_runs(_: World) -> list[State]:
         State("/runs/", "long", "admin", "/runs/"),
         State("/runs/", "none matches", "admin", "/runs/?q=nowhere+to+be+found"),
         State("/runs/", "wrong date", "admin", "/runs/?from=soon"),
+        State("/runs/", "every column", "admin", f"/runs/?columns={','.join(COLUMNS)}"),
         State("/runs/", "filtered", "admin", "/runs/?status=failed&from=7d&agent=agent_review"),
         State("/runs/<run_id>/", "running", "admin", "/runs/run_live/"),
         State("/runs/<run_id>/", "step open", "admin", "/runs/run_live/", _open(opened)),
+        State("/runs/<run_id>/", "more ways, labels", "admin", "/runs/run_live/", _more_ways),
+        State("/runs/<run_id>/notes/", "of a step", "admin", "/runs/run_live/notes/?step=2"),
         State("/runs/<run_id>/", "keys shown", "admin", "/runs/run_live/", _press("?")),
         State("/runs/<run_id>/", "paused", "admin", "/runs/run_live/", _press("w")),
         State("/runs/<run_id>/", "queued", "admin", "/runs/run_queued/"),
@@ -191,6 +196,7 @@ def _make_runs() -> None:
     live = make_run("running", run_id="run_live", prompt="Compile a privilege log. " * 20)
     make_steps(live, 40)
     make_entries(live, 3)
+    notes.put(live, "Key finding", User.objects.get(username="ada"), 2)
     make_run("queued", run_id="run_queued", created_at=now - dt.timedelta(hours=3))
     failed = make_run("failed", run_id="run_failed", failure_cause="It was out of memory.")
     make_steps(failed, 5, tool_output="Error: no such file\nexit code 1")
@@ -210,6 +216,10 @@ def _open(selector: str) -> Act:
         page.locator(f"{selector.split()[0]} .io").wait_for()
 
     return act
+
+
+def _more_ways(page: Page) -> None:
+    page.locator("main details.menu > summary").click()
 
 
 def _press(key: str) -> Act:
