@@ -39,7 +39,7 @@ OF_WAITING = (
     *("notice__run__run_id", "notice__run__status"),
 )
 LEASE = dt.timedelta(minutes=2)  # outlasts the deadlines of a try
-TURN = 30.0  # seconds for which one turn begins to send
+TURN = 10.0  # seconds for which one turn begins to send; a worker that is to stop waits for it
 GIVE_UP = dt.timedelta(days=1)
 FIRST_WAIT, LONGEST_WAIT = 30.0, 3_600.0  # seconds
 
