@@ -3,6 +3,7 @@
 Measured in bytes as they are served, comments and all; htmx and its extension are not ours.
 """
 
+import gzip
 import re
 from pathlib import Path
 
@@ -61,3 +62,28 @@ def test_style_sheets_load_nothing_and_keep_to_hairlines():
     for sheet in (ROOT / "static" / "css").glob("*.css"):
         for word in ("url(", "@import", "gradient", "box-shadow: 0 0"):
             assert word not in sheet.read_text(), f"{sheet.name}: {word}"
+
+
+@pytest.mark.django_db
+def test_a_page_comes_packed_to_whoever_takes_it_so():
+    world = World.made()
+    run = make_run("running", run_id="run_long")
+    make_steps(run, 150)
+    client = world.clients["admin"]
+    client.get("/runs/run_long/")  # looks, once
+    packed = client.get("/runs/run_long/", headers={"accept-encoding": "gzip, br"})
+    assert packed["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed["Vary"]
+    page = gzip.decompress(packed.content)
+    assert b"</html>" in page
+    assert len(packed.content) == int(packed["Content-Length"]) < len(page) / 3
+    assert "Content-Encoding" not in client.get("/runs/run_long/").headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address", ["/s/-/nothing/", "/runs/run_a/export/record.json", "/runs/nothing/"]
+)
+def test_refusals_and_files_come_as_they_are(address: str):
+    answer = World.made().clients["admin"].get(address, headers={"accept-encoding": "gzip"})
+    assert "Content-Encoding" not in answer.headers
