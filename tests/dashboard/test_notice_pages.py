@@ -277,7 +277,7 @@ def test_what_messages_may_hold_is_for_admins(admin: User, member_client: Client
 def test_the_team_is_told_of_what_cannot_be_sent(viewer: User, viewer_client: Client):
     def told() -> str:
         rows = main(viewer_client, "/status/").split("<tr>")
-        return next(row for row in rows if '<th scope="row">Notices' in row)
+        return next(row for row in rows if ">Notices</th>" in row)
 
     assert "None waits to be sent" in told()
     now = timezone.now()
