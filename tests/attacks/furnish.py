@@ -12,7 +12,7 @@ from urllib.parse import quote
 from django.db import models, transaction
 from django.utils import timezone
 
-from dashboard.audit import acts
+from dashboard.audit import acts, chain
 from dashboard.audit.models import Act, AuditEntry, Result
 from dashboard.rendering import markdown
 from runs.models import Agent, Run
@@ -76,15 +76,11 @@ def looks(run: Run, supply: Supply, count: int = 50) -> None:
 
 
 def long_entry(run: Run, supply: Supply) -> AuditEntry:
-    """A row beside the chain, with more words than `acts.record` would let into one."""
-    last = AuditEntry.objects.aggregate(last=models.Max("number"))["last"] or 0
+    """A row with more words than `acts.record` would let into one."""
     texts = {name: supply.some(60, " ") for name in ("name", "page", "detail", "address")}
-    row = AuditEntry(
-        number=last + 1_000, at=timezone.now(), act=Act.LOOK, result=Result.OK, **texts
-    )
-    row.run, row.digest = run.run_id, b""
-    row.save_base(raw=True, force_insert=True)
-    return row
+    entry = AuditEntry(act=Act.LOOK, result=Result.OK, run=run.run_id, **texts)
+    chain.append(entry)
+    return entry
 
 
 def addresses(supply: Supply) -> str:

@@ -13,11 +13,12 @@ from dashboard.notes.models import Note
 from runs import sync
 from runs.models import Agent, Poll, Revision, Run
 from tests.attacks.corpus import Payload, placed
+from tests.attacks.extent import extent
 from tests.factories import make_poll
 
-STEPS = 100  # as many as a page shows at once
-ENTRIES = 200
-ISSUES, IDS, LOGS = 90, 150, 20
+# At full length as many as a page shows at once.
+STEPS, ENTRIES, BLOCKS = extent(64, 100), extent(60, 200), extent(80, 280)
+ISSUES, IDS, LOGS = extent(40, 90), extent(50, 150), extent(8, 20)
 TOOLS = ("bash", "read", "grep", "webfetch", "todowrite", "task", "")
 
 
@@ -50,7 +51,7 @@ def details(run_id: str, supply: Supply, status: str = "failed", steps: int = ST
         "prompt": supply.some(20),
         "guidance": supply.some(20),
         "result": {
-            "output": "\n\n".join(supply.block() for _ in range(280)),
+            "output": "\n\n".join(supply.block() for _ in range(BLOCKS)),
             "outputObjectIds": [one() for _ in range(IDS)],
             "finalResponse": {
                 "summary": supply.some(40),

@@ -38,7 +38,7 @@ def hostile_runs(status: str = "failed") -> list[Run]:
     for number in range(RUNS):
         supply = Supply(PAYLOADS, number * len(PAYLOADS) // RUNS)
         answer = details(f"run_hostile_{number}", supply, status)
-        answer["steps"][60] = step_of_many(supply, 400)
+        answer["steps"][60] = step_of_many(supply, extent(150, 400))
         runs.append(stored(answer))
         surround(runs[-1], supply)
     return runs
@@ -154,8 +154,8 @@ def test_no_text_that_a_stream_brings_acts(
 ) -> None:
     calm = {"id": "run_calm", "status": "running", "startedAt": "2026-11-07T05:31:05Z"}
     run = stored(calm | {"steps": []})
-    beside = [stored(calm | {"id": f"run_beside_{number}"}) for number in range(40)]
-    token = share(run, admin)
+    beside = [stored(calm | {"id": f"run_beside_{number}"}) for number in range(45)]
+    token, of_rows = share(run, admin), Supply(PAYLOADS)
     with attacked(admin) as watch:
         others = {"list": watch.context.new_page(), "guest": watch.context.new_page()}
         watch.page.goto(f"{watch.base}/runs/run_calm/")
@@ -164,10 +164,10 @@ def test_no_text_that_a_stream_brings_acts(
         pages = {"timeline": watch.page, **others}
         for page in pages.values():
             page.wait_for_selector("html[data-stream=live]", timeout=60_000)
-        for number in range(extent(1, 5)):
+        for number in range(extent(2, 8)):
             supply = Supply(PAYLOADS, number * 160)
             _tell([(run, details("run_calm", supply, "running", steps=100))])
-            _tell([(one, calm | _of_a_row(one, supply)) for one in beside])
+            _tell([(one, calm | _of_a_row(one, of_rows)) for one in beside])
             for kind, page in pages.items():
                 for one in [run, *(beside if kind == "list" else ())]:
                     mark = f"[data-version='{one.version}']"

@@ -26,6 +26,7 @@ from runs import packing
 from runs.models import Agent, Discovery, Poll, Run, Step, Upstream, UsageEntry
 from runs.models import Payload as Answer
 from tests.attacks.corpus import corpus
+from tests.attacks.extent import extent
 from tests.attacks.furnish import (
     addresses,
     listed_runs,
@@ -287,7 +288,7 @@ def test_no_text_acts_in_the_administration(
     User.objects.filter(pk=admin.pk).update(is_staff=True, is_superuser=True)
     supply = Supply(PAYLOADS)
     answer = details("run_record", supply)
-    answer["steps"][60] = step_of_many(supply, 400)
+    answer["steps"][60] = step_of_many(supply, extent(150, 400))
     run = stored(answer)
     surround(run, supply)
     share(run, admin)
@@ -411,7 +412,7 @@ def test_an_answer_of_the_api_is_no_page_even_in_a_browser(
     """Nobody's browser sends a token; it is sent here to see what one would make of the answer."""
     supply = Supply(PAYLOADS)
     answer = details("run_told", supply)
-    answer["steps"][60] = step_of_many(supply, 600)
+    answer["steps"][60] = step_of_many(supply, extent(200, 700))
     run = stored(answer)
     runs = listed_runs(supply, 60)
     _, text = tokens.create(admin, "reader", 7)
