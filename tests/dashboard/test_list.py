@@ -475,9 +475,9 @@ def test_fifty_lines_cost_as_few_queries_as_one(viewer_client, django_assert_max
         make_run()
     get(viewer_client)  # makes the row that remembers whether Case.dev answers
     # Two for the account, three for how fresh all is; the list's own are newest, rows, menus,
-    # names and the number. Two are the audit log's; one each for what is new, for mentions, for the
-    # default view and for all of them.
-    with django_assert_max_num_queries(17) as captured:
+    # names and the number. Two are the audit log's; one each for the chosen columns, for what is
+    # new, for what is unread, for the default view and for all of them.
+    with django_assert_max_num_queries(18) as captured:
         get(viewer_client)
     sql = " ".join(query["sql"] for query in captured)
     # The start of the prompt is cut off by the database; nothing else that may be big is named.

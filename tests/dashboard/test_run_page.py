@@ -419,9 +419,9 @@ def test_what_is_not_there_is_said_in_words_with_a_way_back(viewer_client, path,
 
 
 # Of these, seven are the frame's of every page: session, user, two for permissions, and three for
-# the freshness in the bar and the number of links. Two are the audit log's, and one asks whether
-# the reader follows the run.
-QUERIES = 22  # whatever the number of steps
+# the freshness in the bar and the number of links. Two are the audit log's, one asks whether the
+# reader follows the run, and one which labels its steps have.
+QUERIES = 23  # whatever the number of steps
 
 
 @pytest.mark.parametrize("tab", [*TABS, "steps/2/", "?type=thinking", "?at=150"])
