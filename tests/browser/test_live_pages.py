@@ -280,7 +280,7 @@ def test_a_page_that_fell_far_behind_gets_the_rest_as_it_is_scrolled(
         assert reader.locator("#steps > li[data-version]").count() < 300
         for place in (300, 400, 500):
             reader.locator("#steps > li").last.scroll_into_view_if_needed()
-            expect(reader.locator(f"#s{place}")).to_be_attached()
+            expect(reader.locator(f"#s{place}")).to_be_attached(timeout=30_000)
         places = reader.locator("#steps > li[data-version] > a.n").all_text_contents()
         assert places == [str(place) for place in range(1, 501)]
         change(run, steps=1)
