@@ -50,8 +50,6 @@ SHOWN = {
         *(f"admin/runs/{name}/{ONE}" for name in ("run", "step", "usageentry", "poll", "agent")),
         *(f"admin/runs/{name}/{ONE}" for name in ("revision", "payload", "upstream", "discovery")),
         f"admin/runs/agent/{HISTORY}",
-        *("admin/dashboard/shareview/", f"admin/dashboard/shareview/{ONE}"),
-        f"admin/dashboard/shareview/{HISTORY}",
         *("admin/dashboard/sharelink/", f"admin/dashboard/sharelink/{ONE}"),
         *("admin/dashboard/auditentry/", f"admin/dashboard/auditentry/{ONE}"),
         *("admin/auth/user/", f"admin/auth/user/{ONE}", f"admin/auth/user/{HISTORY}"),
@@ -106,6 +104,8 @@ NO_TEXT = {
     ),
     "times, states and keys; the texts of a row are on its own page": (
         *("admin/runs/revision/", "admin/runs/discovery/", "admin/runs/upstream/"),
+        *("admin/dashboard/shareview/", f"admin/dashboard/shareview/{ONE}"),
+        f"admin/dashboard/shareview/{HISTORY}",
     ),
     "nothing is ever changed in the administration, so a history is empty below a name of ours": (
         *(f"admin/runs/{name}/{HISTORY}" for name in ("run", "step", "usageentry", "poll")),

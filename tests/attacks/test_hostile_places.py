@@ -310,17 +310,20 @@ def of_the_record(run: Run) -> list[Place]:
     revision = run.revisions.order_by("pk")[0]
     payload = Answer.objects.filter(run=run)[0]
     link = ShareLink.objects.get(run=run)
-    view = ShareView.objects.create(link=link, at=timezone.now(), page="timeline")
 
-    def one(row: Any, page: str = "change", filled: Any = None, **only: int) -> Place:
-        """`filled`: the row whose texts the page shows, if it is another."""
+    def rewritten(supply: Supply) -> None:
+        reword(Run.objects.all(), supply, prompt=1)
+        reword(Agent.objects.all(), supply, name=1)
+        reword(Poll.objects.all(), supply, last_error=1)
+
+    def one(row: Any, page: str = "change", **only: int) -> Place:
         model = row._meta.model_name
         route = f"admin/{row._meta.app_label}/{model}/<path:object_id>/{page}/"
         path = reverse(f"admin:{row._meta.app_label}_{model}_{page}", args=[row.pk])
-        return Place(route, path, lambda supply: reword([filled or row], supply, 100, **only))
+        return Place(route, path, lambda supply: reword([row], supply, 100, **only))
 
     def many(model: type[models.Model], count: int = 1) -> Place:
-        rows = [*model._base_manager.all()[:100]]
+        rows = [*model._base_manager.order_by("-pk")[:100]]
         where = f"{model._meta.app_label}/{model._meta.model_name}/"
         return Place(
             f"admin/{where}",
@@ -337,18 +340,16 @@ def of_the_record(run: Run) -> list[Place]:
         return reverse("admin:dashboard_auditentry_change", args=[row.pk])
 
     return [
-        *(many(model, 2) for model in (Run, Step, UsageEntry, Agent)),
+        *(many(model, 2) for model in (Step, UsageEntry, Agent)),
+        many(Run)._replace(fill=rewritten),
         many(Poll, 10),
         many(Answer, 250),
         many(ShareLink, 250),
-        many(ShareView)._replace(fill=lambda supply: reword([link], supply, purpose=250)),
         *(one(row) for row in (run, step, entry, run.poll, agent, upstream)),
         one(revision),
         one(discovery),
         one(agent, "history", name=250),
         one(link, purpose=250),
-        one(view, filled=link, purpose=250),
-        one(view, "history", link, purpose=250),
         one(payload)._replace(fill=answered),
         Place(
             "admin/dashboard/auditentry/",
