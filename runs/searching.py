@@ -19,6 +19,7 @@ SHORTEST = 3  # characters that the index knows
 LONGEST = 20_000  # characters of a prompt, and of a summary, that are looked at
 FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way through all
 PAGE = 50  # runs that such a way ends with
+SAMPLE, COMMON = 400, 20  # runs that are looked at first, and finds among them that are many
 BATCH = 500
 
 
@@ -64,20 +65,29 @@ def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> Que
     """
     if len(fold(words)) < SHORTEST:
         return runs.filter(run_id__startswith=words)
-    at_most = at_most or _worth_looking_up()
-    found = keys(words, at_most + 1)
-    if len(found) <= at_most:
-        return runs.filter(pk__in=found)
+    newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    if at_most is not None or not _is_common(words, newest):
+        at_most = at_most or _worth_looking_up(newest)
+        found = keys(words, at_most + 1)
+        if len(found) <= at_most:
+            return runs.filter(pk__in=found)
     text = RunText.objects.filter(run=OuterRef("pk")).values("folded")
     # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all runs.
     place = StrIndex(Subquery(text), Value(fold(words)))
     return runs.alias(found_at=place).filter(found_at__gt=0)
 
 
-def _worth_looking_up() -> int:
+def _is_common(words: str, newest: int) -> bool:
+    """Whether a sample of all runs tells that very many hold `words`: to look these up, an index
+    reads all of them, however few are asked for."""
+    sample = range(newest, 0, -max(newest // SAMPLE, 1))[:SAMPLE]
+    texts = RunText.objects.filter(pk__in=sample, folded__contains=fold(words))
+    return texts.count() >= COMMON
+
+
+def _worth_looking_up(newest: int) -> int:
     """So many finds that to look them up costs what the way to PAGE of them costs: that way is
     the longer, the fewer they are among all runs."""
-    newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     return min(max(isqrt(PAGE * newest), FEWEST), MOST)
 
 

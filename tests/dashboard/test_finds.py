@@ -177,7 +177,7 @@ def test_what_many_runs_hold_is_found_on_the_way_through_them_all():
     make_runs(30, prompt="a common word")
     rare = make_run(prompt="a rare word")
     for asked, number in (("common", 30), ("word", 31), ("rare", 1)):
-        for at_most in (5, 100):
+        for at_most in (5, 100, None):
             runs = searching.matching(Run.objects.all(), asked, at_most)
             assert runs.count() == number, (asked, at_most)
     assert found("rare") == {rare.run_id}
