@@ -105,7 +105,7 @@ class Product:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = 30) -> int:
         """Its exit code, once it has ended and all its output was read."""
         assert self.process is not None
         code = self.process.wait(seconds)

@@ -136,7 +136,7 @@ def test_an_open_stream_does_not_hold_the_end(product: Make) -> None:
             asked_at = time.monotonic()
             up.send(signal.SIGHUP)
             assert up.wait() == 0
-    assert time.monotonic() - asked_at < 10
+    assert time.monotonic() - asked_at < 25  # a stream that held it would go on for ever
 
 
 def test_a_taken_port_is_said_in_one_sentence(product: Make) -> None:
