@@ -34,6 +34,11 @@ def until[T](ask: Callable[[], T], seconds: float, what: str) -> T:
     return answer
 
 
+def _hear_hangups() -> None:
+    """What was started by nohup, as tests may be, leaves its children deaf to SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Product:
     """Started by `start`; `lines` is what it has printed so far."""
 
@@ -60,6 +65,7 @@ class Product:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_hangups,
         )
         self._reader.start()
 
