@@ -15,8 +15,6 @@ LOOKS = {
     "-dark": {"color_scheme": "dark", "viewport": {"width": 1120, "height": 780}},
     "-narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 1100}},
 }
-# Taken in every look; the others only in light, so that the pictures stay below 6 MB in all.
-KEY_PAGES = ("overview", "list", "run", "read", "cost", "result", "shared")
 
 
 def take() -> None:
@@ -58,6 +56,9 @@ def _take_all(browser: Browser, url: str, suffix: str, look: Mapping[str, object
             "compare": f"{url}/compare/?a={_id(ended)}&b={_id(running)}",
             "exports": f"{ended}export/",
             "notes": f"{ended}notes/",
+            "notices": f"{url}/notices/",
+            "notices-settings": f"{url}/notices/settings/",
+            "columns": f"{url}/runs/columns/",
             "status": f"{url}/status/",
             "account": f"{url}/accounts/",
             "keys": f"{url}/help/keys/",
@@ -65,8 +66,6 @@ def _take_all(browser: Browser, url: str, suffix: str, look: Mapping[str, object
             "share-links": f"{url}/share-links/",
         }
         for name, address in pages.items():
-            if suffix and name not in KEY_PAGES:
-                continue
             page.goto(address)
             page.locator("main").wait_for()
             page.screenshot(path=FOLDER / f"{name}{suffix}.png")
