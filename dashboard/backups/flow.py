@@ -112,12 +112,24 @@ def restore(path: Path, *, replace: bool, keep_links: bool) -> Outcome:
     replaced = None if is_empty else path.resolve().parent / _stamped("replaced")
     if replaced:
         back_up(str(replaced))
+    try:
+        how, closed = _settled(reader, carried, keep_links=keep_links)
+    except Refused:
+        if replaced:
+            replaced.unlink(missing_ok=True)  # nothing was replaced
+        raise
+    return Outcome(reader.manifest, how, closed, replaced)
+
+
+def _settled(
+    reader: Reader, carried: carry.Carried | None, *, keep_links: bool
+) -> tuple[aftermath.Settled, int]:
+    """Put what `reader` holds in place; what is known of its links, and how many were closed."""
     with _restored(reader):
         _check_log(reader.manifest)
         _catch_up(reader.manifest)
         with transaction.atomic():
-            how, closed = aftermath.settle(carried, reader.manifest.made_at, keep_links=keep_links)
-    return Outcome(reader.manifest, how, closed, replaced)
+            return aftermath.settle(carried, reader.manifest.made_at, keep_links=keep_links)
 
 
 def _catch_up(manifest: Manifest) -> None:

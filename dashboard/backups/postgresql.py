@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import psycopg
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -94,7 +95,13 @@ def restored(reader: Reader) -> Iterator[None]:
         else:
             drop()
             _make_tables(reader.manifest)
-        _load(reader)
+        try:
+            _load(reader)
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
+            # The parts are whole, by their sums: it is the list of them that tells of no table or
+            # column that there could be.
+            told = str(error).partition("\n")[0]
+            raise Refused(f"Its list of tables is not as it was written: {told}.") from error
         yield
 
 
