@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     words: str = ""
 
 
-class Product:
+class Product(ABC):
     """`start` may be called again after `end`, each time with a new folder for its data."""
 
     name = ""
@@ -67,35 +68,36 @@ class Product:
         return self.server.memory
 
     @property
-    def version(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def version(self) -> str: ...
 
     @property
     def installed(self) -> float:
         """Megabytes."""
         return environments.size(self.environment.folder) / 10**6
 
+    @abstractmethod
     def sign_in(self) -> None:
-        """Once after each start. Peers ask for nothing."""
+        """Once after each start."""
 
+    @abstractmethod
     def take(self, sent: Sent) -> float:
         """Have the run stored; steps a second from when it was sent until all could be read."""
-        raise NotImplementedError
 
-    def take_many(self, sent: Sequence[Sent]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def take_many(self, sent: Sequence[Sent]) -> None: ...
 
-    def page(self, sent: Sent) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def page(self, sent: Sent) -> str: ...
 
     @property
-    def list_page(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def list_page(self) -> str: ...
 
+    @abstractmethod
     def _command(
         self, port: int, folder: Path
-    ) -> tuple[Sequence[str], dict[str, str], Path | None]:
-        raise NotImplementedError
+    ) -> tuple[Sequence[str], dict[str, str], Path | None]: ...
 
     def _first_page(self) -> str:
         return "/"
@@ -189,6 +191,9 @@ class Peer(Product):
     def version(self) -> str:
         return environments.version(self.environment, self.package)
 
+    def sign_in(self) -> None:
+        """Peers ask for nothing."""
+
     def take(self, sent: Sent) -> float:
         with self._loading([sent]) as lines:
             line = next(lines)
@@ -217,9 +222,9 @@ class Peer(Product):
             loader.kill()
             loader.wait()
 
+    @abstractmethod
     def _spans(self, sent: Sent) -> int:
         """How many spans of the run can be read by now."""
-        raise NotImplementedError
 
 
 class Phoenix(Peer):
