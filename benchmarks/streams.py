@@ -124,35 +124,12 @@ def measure(bench: Bench) -> Iterator[Result]:
     for processes, number in ((1, STREAMS), (2, 2 * STREAMS)):
         if bench.quick and processes > 1:
             continue
-        floor, floor_memory, _ = asyncio.run(
+        floor = asyncio.run(
             _spread("benchmarks.bare:application", processes, number, "/", "", _tick, CHANGES)
         )
-        ours, memory, connections = ours_over(processes, number, CHANGES)
-        points += [(number, quantile(ours, 0.99))] if processes == 1 else []
-        what = f"a change to {number:,} streams over {processes} process{'es' * (processes > 1)}"
-        yield Figure(
-            what=f"{what}, p99",
-            ours=quantile(ours, 0.99),
-            floor=quantile(floor, 0.99),
-            floor_is="bare ASGI",
-            targets=(value(150.0), ratio(4.0)),
-        )
-        yield Figure(
-            what=f"memory a stream, {number:,} streams",
-            ours=memory,
-            unit="kB",
-            floor=floor_memory,
-            floor_is="bare ASGI",
-            targets=(value(48.0),),
-        )
-        if connections is not None:
-            yield Figure(
-                what=f"most connections to the database, {number:,} streams, {processes} server"
-                + "s" * (processes > 1),
-                ours=connections,
-                unit="",
-                targets=(value(20.0 * processes),),
-            )
+        ours = ours_over(processes, number, CHANGES)
+        points += [(number, quantile(ours.times, 0.99))] if processes == 1 else []
+        yield from _figures(processes, number, ours, floor)
     yield Growth(
         what="a change to all streams, p99",
         by="streams",
@@ -160,6 +137,32 @@ def measure(bench: Bench) -> Iterator[Result]:
         points=tuple(points),
         at_most=LINEAR,
     )
+
+
+def _figures(processes: int, number: int, ours: "Spread", floor: "Spread") -> Iterator[Figure]:
+    servers = f"{processes} process{'es' * (processes > 1)}"
+    yield Figure(
+        what=f"a change to {number:,} streams over {servers}, p99",
+        ours=quantile(ours.times, 0.99),
+        floor=quantile(floor.times, 0.99),
+        floor_is="bare ASGI",
+        targets=(value(150.0), ratio(4.0)),
+    )
+    yield Figure(
+        what=f"memory a stream, {number:,} streams",
+        ours=ours.memory,
+        unit="kB",
+        floor=floor.memory,
+        floor_is="bare ASGI",
+        targets=(value(48.0),),
+    )
+    if ours.connections is not None:
+        yield Figure(
+            what=f"most connections to the database, {number:,} streams, {servers}",
+            ours=ours.connections,
+            unit="",
+            targets=(value(20.0 * processes),),
+        )
 
 
 class Spread(NamedTuple):
