@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet
 from django.http import QueryDict
+from django.utils.safestring import SafeString
 
-from dashboard import finds, places, step_search
+from dashboard import finds, places, step_items, step_search
 from dashboard import outline as outlines
 from dashboard.audience import Audience
 from dashboard.notes.models import StepLabel
@@ -20,6 +21,7 @@ from dashboard.outline import Brief
 from dashboard.places import Every, Places
 from dashboard.rendering import strip as strips
 from dashboard.rendering.text import visible_plain
+from dashboard.step_items import Place
 from dashboard.step_lines import Line, lines
 from runs.models import Run, Step
 from runs.tally import OTHERS, Tally
@@ -187,10 +189,9 @@ def strip(run: Run, audience: Audience, now: dt.datetime, tab: str = "timeline")
     }
 
 
-def item(line: Line, run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
-    """Context of one line, `runs/_timeline.html#step_item`."""
-    is_short = run.step_count <= WINDOW
-    return {"line": line, "run": run, "audience": audience, "now": now, "is_short": is_short}
+def item(line: Line, run: Run, audience: Audience, now: dt.datetime) -> SafeString:
+    """One line, as it stands on the run's page."""
+    return step_items.item(line, Place(run, audience, now, is_short=run.step_count <= WINDOW))
 
 
 def changed_steps(run: Run, since: int, at_most: int) -> list[Brief]:

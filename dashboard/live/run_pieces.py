@@ -177,8 +177,7 @@ def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | Non
     sent = changed[:MOST_STEPS]
     now = timezone.now()
     items = "".join(
-        render_to_string("runs/_timeline.html#step_item", timeline.item(line, run, audience, now))
-        for line in lines(run, sent, outlines.of(run))
+        timeline.item(line, run, audience, now) for line in lines(run, sent, outlines.of(run))
     )
     html = f'<ol hx-swap-oob="beforeend:#steps">{items}</ol>' if items else ""
     if len(changed) <= MOST_STEPS:

@@ -150,7 +150,8 @@ def when_text(moment: dt.datetime, now: dt.datetime | None = None) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
-def _iso(moment: dt.datetime) -> str:
+def iso(moment: dt.datetime) -> str:
+    """As the script reads it: in UTC, "2026-11-23T10:42:07Z"."""
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -163,7 +164,7 @@ def when(moment: dt.datetime | None, now: dt.datetime | None = None) -> SafeStri
     title = f"{exact}, {ago_text(moment, now)}" if now else exact
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
-        _iso(moment),
+        iso(moment),
         title,
         when_text(moment, now),
     )
@@ -176,7 +177,7 @@ def ago(moment: dt.datetime | None, now: dt.datetime | None = None) -> SafeStrin
         return _absent("never")
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',
-        _iso(moment),
+        iso(moment),
         exact_text(moment),
         ago_text(moment, now or timezone.now()),
     )
@@ -193,12 +194,12 @@ def elapsed(run: Run, now: dt.datetime) -> SafeString:
         waiting = max(now - run.listed_at, dt.timedelta(0))
         return format_html(
             '<span class="num soft" title="Waiting to be started" data-since="{}">{}</span>',
-            _iso(run.listed_at),
+            iso(run.listed_at),
             duration(waiting),
         )
     if run.is_active and run.completed_at is None and run.started_at is not None:
         return format_html(
-            '<span class="num" data-since="{}">{}</span>', _iso(run.started_at), duration(span)
+            '<span class="num" data-since="{}">{}</span>', iso(run.started_at), duration(span)
         )
     return _absent() if span is None else format_html('<span class="num">{}</span>', duration(span))
 

@@ -23,7 +23,7 @@ runs/_strip.html                      timeline.strip(run, audience, now,     fig
                                       tab)
 runs/_above.html                      timeline.above(run, audience, now)     div#above-steps
 runs/_timeline.html                   timeline.page(run, audience, now, ..)  section#timeline
-runs/_timeline.html#step_item         timeline.item(line, run, audience,     li#s<position>
+(dashboard.step_items)                timeline.item(line, run, audience,     li#s<position>
                                       now)
 runs/_cost.html#totals                cost_page.totals(run, audience, now)   section#cost-totals
 runs/_cost.html#entries               cost_page.entries(run, audience, now)  section#cost-entries
