@@ -23,7 +23,10 @@ _HINTS = (
     *("rror", "RROR", "xit", "eturnCode", "eturn_code", "eturncode", "uccess", '"ok', "atal"),
     *("FATAL", "raceback", "anic", "o such", "ot found", "enied", "s a directory", "ENO"),
 )
-_STARTS = frozenset("EeFfPpTtUuCc")  # Error, exit, fatal, process, Traceback, usage, command
+_START = re.compile(
+    r"error|fatal|panic|traceback|usage|exit|process |command |failed with", re.IGNORECASE
+)
+_COLOUR = "\\u001"  # what begins a colour code in JSON, which may stand within a word
 _READER_STARTS = frozenset("EeFfPpDdNn")
 _LINE_END = r"\n"
 _SHELL_HINTS = ("o such", "ot found", "enied", "s a directory")
@@ -82,7 +85,7 @@ def _may_tell_of_failure(tool: str | None, part: str) -> bool:
     if part[:1] == '"' and part[1:2].isalnum():  # text, with no blank, escape or JSON at its start
         if tool in _READERS:
             return part[1] in _READER_STARTS
-        if part[1] not in _STARTS:
+        if _START.match(part, 1) is None and _COLOUR not in part:
             first, last = part.find(_LINE_END), part.rfind(_LINE_END)
             return "xit" in part[last + 1 :] or _has_any(
                 part if first < 0 else part[:first], _SHELL_HINTS

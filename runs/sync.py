@@ -8,6 +8,7 @@ drops is marked vanished. The same answer twice changes nothing.
 
 import datetime as dt
 import json
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -55,14 +56,14 @@ class Change(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct, frozen=True):
     """An answer on its way into rows, as far as that goes without the database's writing lock.
 
-    `packed` are its bytes, compressed, if they are to be kept.
+    `packed` will be its bytes, compressed, if they are to be kept.
     """
 
     details: Details
     notes: Notes
     sent: columns.Columns
     size: int
-    packed: bytes | None
+    packed: Future[bytes] | None
 
 
 def read(key: int, run_id: str, body: bytes, now: dt.datetime, *, has_ended: bool) -> Reading:
@@ -78,7 +79,7 @@ def read(key: int, run_id: str, body: bytes, now: dt.datetime, *, has_ended: boo
         raise Unreadable("The answer cannot be used: it is about another run.", body=body)
     sent = columns.of_run(details, notes)
     must = has_ended or sent["status"] in Run.TERMINAL
-    packed = packing.pack(body) if _is_to_be_kept(key, body, now, must=must) else None
+    packed = packing.packing(body) if _is_to_be_kept(key, body, now, must=must) else None
     return Reading(details, notes, sent, len(body), packed)
 
 
@@ -114,7 +115,7 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
         if {"prompt", "summary"} & changed.keys():
             searching.keep([run])
     if reading.packed is not None:
-        _keep_body(run, reading.packed, reading.size, now)
+        _keep_body(run, reading.packed.result(), reading.size, now)
     if before != (kept.steps, kept.entries):
         direct.put(kept, ("run_id",))
     return Change(run.version, is_new)
