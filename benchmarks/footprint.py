@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.figures import Bench, Figure, timed, value
+from benchmarks.figures import Bench, Figure, Target, timed, value
 from benchmarks.processes import cpu_seconds, memory
+from benchmarks.standin import serving
 from tests.product import Product, descendants, name_of
 
 SETTLED = 15.0  # seconds after the start
@@ -16,18 +17,26 @@ WATCHED = 30.0  # seconds in which the time that it takes is looked at
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        # Without an active run: nothing is known, and the stand-in for Case.dev knows nothing.
-        product = Product(Path(folder) / "var", CASEDEV_BASE_URL="http://127.0.0.1:1")
+    seconds = bench.seconds or WATCHED
+    with tempfile.TemporaryDirectory() as folder, serving() as url:
         bare = timed(lambda: os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", ""]))
-        first = _start(product)
+        # No active run: there is a key, and a Case.dev that knows of no run.
+        idle = {"CASEDEV_BASE_URL": url, "CASEDEV_API_KEY": "sk_case_bench"}
+        product = Product(Path(folder) / "var", **idle)
+        yield _figure("start to first page, new data folder", _start(product), bare)
         product.end()
-        yield _figure("start to first page, new data folder", first, bare)
-        product = Product(Path(folder) / "var")
+        product = Product(Path(folder) / "var", **idle)
         try:
             yield _figure("start to first page, as before", _start(product), bare)
             yield from _held(product)
-            yield _taken(product, bench.seconds or WATCHED)
+            yield _taken(product, "all of make run, no active run", seconds, value(2.0))
+        finally:
+            product.end()
+        product = Product(Path(folder) / "played")
+        try:
+            _start(product)
+            time.sleep(SETTLED)
+            yield _taken(product, "all of make run, simulated runs playing", seconds)
         finally:
             product.end()
 
@@ -63,9 +72,15 @@ def _held(product: Product) -> Iterator[Figure]:
         note = ""
 
 
-def _taken(product: Product, seconds: float) -> Figure:
-    pids = list(_parts(product).values())
-    before = sum(map(cpu_seconds, pids))
+def _taken(product: Product, what: str, seconds: float, *targets: Target) -> Figure:
+    parts = _parts(product)
+    before = {name: cpu_seconds(pid) for name, pid in parts.items()}
     time.sleep(seconds)
-    share = (sum(map(cpu_seconds, pids)) - before) / seconds * 100
-    return Figure(what="all of make run, simulated runs playing", ours=share, unit="% of a core")
+    spent = {name: cpu_seconds(pid) - before[name] for name, pid in parts.items()}
+    return Figure(
+        what=what,
+        ours=sum(spent.values()) / seconds * 100,
+        unit="% of a core",
+        targets=targets,
+        note=", ".join(f"{name} {taken / seconds * 100:.1f}" for name, taken in spent.items()),
+    )

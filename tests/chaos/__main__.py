@@ -64,7 +64,7 @@ def _run(asked: argparse.Namespace, database: str, rows: list[Row], seed: int, t
         environment["RUNSHEET_CHAOS_MINUTES"] = str(asked.minutes / shares)
     timeout = "600" if asked.short else "0"
     command = [sys.executable, "-m", "pytest", "-n", asked.processes, "--dist", "worksteal"]
-    command += ["-q", "-o", f"timeout={timeout}", "-m", "row", str(FOLDER)]
+    command += ["-q", "--durations=12", "-o", f"timeout={timeout}", "-m", "row", str(FOLDER)]
     return subprocess.run(command, check=False, env=environment).returncode
 
 

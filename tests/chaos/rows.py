@@ -54,7 +54,7 @@ ROWS = {
         Row("beats", "short", 2, 20),
         Row("ended", "test", 6, 200, only="postgresql"),
         Row("restarted", "short", 3, 50, only="postgresql"),
-        Row("slow", "short", 3, 60, only="postgresql"),
+        Row("slow", "short", 4, 60, only="postgresql"),
         Row("locked", "short", 2, 40),
         Row("full", "test", 6, 200),
         Row("statuses", "test", 2_000, 50_000, only="sqlite"),

@@ -164,7 +164,7 @@ def test_a_slow_database_is_waited_for(
     client = signed_in(viewer)
     for case in cases:
         table = SLOWED[case.number % len(SLOWED)]
-        api = Api(lambda run_id: now_details(run_id, guidance=str(time.monotonic())))
+        api = Api(_other_words)
         make_due(*runs, leased_until=None)
         with _slow(table, case.chance.uniform(0.1, 1.0)):
             begun = time.monotonic()
@@ -177,7 +177,15 @@ def test_a_slow_database_is_waited_for(
     assert "could not be stored" not in caplog.text
 
 
-SLOWED = ("runs_poll", "runs_run", "runs_fingerprint")
+# What is written when a step says something else.
+SLOWED = ("runs_poll", "runs_run", "runs_step", "runs_fingerprint")
+
+
+def _other_words(run_id: str) -> bytes:
+    """Details of a run whose one step says something new each time."""
+    words = str(time.monotonic())
+    step = {"id": "step_1", "type": "output", "content": words}
+    return now_details(run_id, guidance=words, steps=[step])
 
 
 @contextmanager
