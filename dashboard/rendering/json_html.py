@@ -6,10 +6,9 @@ and what it does not reach is counted in words.
 
 from dataclasses import dataclass
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rendering.text import visible, visible_plain
+from dashboard.rendering.text import escape, visible, visible_plain
 from runs import json_tree
 from runs.json_tree import Node
 

@@ -5,11 +5,11 @@ small marks that name them. Text that reorders or hides itself is how a hostile 
 its reader; a mark says that something is there, and its title says what.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 MARKS_AT_MOST = 300  # elements a text; further marks are plain characters
@@ -35,6 +35,10 @@ _SUSPECT = re.compile(
     f"(?P<sgr>{_SGR})|(?P<escape>{_OSC}|{_CSI}|\x1b.?)"
     f"|(?P<cr>\r(?!\n))|(?P<hidden>[{_HIDDEN}])(?P=hidden)*+",
     re.DOTALL,
+)
+# Those of them that Python calls printable.
+_HIDDEN_YET_PRINTABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\ufffc\U000e0100-\U000e01ef]"
 )
 # Joiners are how some scripts and most emoji are spelled: between such they are no disguise.
 _CONTROLS = [
@@ -67,9 +71,21 @@ _SHORT = {
 }
 
 
+def escape(text: str) -> SafeString:
+    """As Django's, without its care for what is lazy: pages ask for it thousands of times."""
+    return SafeString(html.escape(text))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text holds for certain nothing suspect. Several times faster than the pattern,
+    and nearly all texts are such."""
+    line = text.replace("\n", " ").replace("\t", " ")
+    return line.isprintable() and (line.isascii() or not _HIDDEN_YET_PRINTABLE.search(line))
+
+
 def visible(text: str) -> SafeString:
     """`text` as HTML, escaped, with a mark for each thing that a reader could not see."""
-    if not _SUSPECT.search(text):
+    if _is_plain(text) or not _SUSPECT.search(text):
         return escape(text)
     parts: list[str] = []
     left = MARKS_AT_MOST
@@ -92,6 +108,8 @@ def visible(text: str) -> SafeString:
 
 def visible_plain(text: str) -> str:
     """The same without elements, for titles and for what another renderer escapes."""
+    if _is_plain(text):
+        return text
     return _SUSPECT.sub(lambda match: _sign(match, lambda sign, _: sign), text)
 
 

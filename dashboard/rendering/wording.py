@@ -4,10 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from dashboard.rendering.text import visible, visible_plain
+from dashboard.rendering.text import escape, visible, visible_plain
 from runs.json_tree import Node
 
 State = Literal["running", "done", "failed"]

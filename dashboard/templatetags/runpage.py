@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from dashboard.audience import Audience
 from dashboard.rendering import text
-from dashboard.templatetags.runsheet import count, duration, exact_text
+from dashboard.templatetags.runsheet import count, duration, exact_text, iso
 
 register = template.Library()
 
@@ -48,11 +48,9 @@ def clock(moment: dt.datetime | None) -> SafeString:
         return format_html('<span class="absent">{}</span>', "no time")
     moment = moment.astimezone(dt.UTC)
     fraction = f" and {moment.microsecond // 1000} ms" if moment.microsecond else ""
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        moment.isoformat().replace("+00:00", "Z"),
-        exact_text(moment) + fraction,
-        f"{moment:%H:%M:%S}",
+    return mark_safe(  # digits and names of zones
+        f'<time datetime="{iso(moment)}" title="{exact_text(moment)}{fraction}">'
+        f"{moment:%H:%M:%S}</time>"
     )
 
 

@@ -1,17 +1,27 @@
 """Untrusted text: escaped, and nothing in it unseen."""
 
 import re
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.rendering import text
 from dashboard.rendering.text import MARKS_AT_MOST, visible, visible_plain
 
 
 def test_markup_is_escaped():
     assert visible("<b title='x'>&") == "&lt;b title=&#x27;x&#x27;&gt;&amp;"
+
+
+def test_whatever_is_to_be_marked_is_marked_wherever_it_stands():
+    """The fast look at a text lets nothing pass that the pattern would stop."""
+    for code in range(sys.maxunicode + 1):
+        sign = chr(code)
+        if text._SUSPECT.search(sign):
+            assert not text._is_plain(f"plain {sign}\ntext"), hex(code)
 
 
 @pytest.mark.parametrize(
