@@ -5,7 +5,8 @@ own executemany or, where that is faster, by COPY.
 For columns of numbers, texts and times in UTC; nothing else is made fit for the database.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -15,17 +16,27 @@ from django.db.models import DateTimeField, Model
 FEW = 20  # rows; more go to PostgreSQL by COPY, which has a price of its own
 
 
-def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert `rows`, each with a value for every column but the key, named as the attribute."""
+def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Insert `rows`, each with a value for every column but the key, named as the attribute; how
+    many they were.
+
+    Many rows are taken one by one as PostgreSQL takes them, so that whoever makes them works at
+    the same time as the server. While it makes them it must ask the database for nothing.
+    """
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
     names = ", ".join(_quoted(str(field.column)) for field in fields)
     table = _quoted(model._meta.db_table)
-    values = _values(fields, rows)
-    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" and len(values) > FEW:
-        _copy(f"COPY {table} ({names}) FROM STDIN", values)
-    else:
-        marks = ", ".join(["%s"] * len(fields))
-        _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+    rows = iter(rows)
+    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
+        first = list(islice(rows, FEW + 1))
+        if len(first) > FEW:
+            values = map(_getter(fields), chain(first, rows))
+            return _copy(f"COPY {table} ({names}) FROM STDIN", values)
+        rows = iter(first)
+    marks = ", ".join(["%s"] * len(fields))
+    adapted = _values(fields, rows)
+    _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", adapted)
+    return len(adapted)
 
 
 def update(
@@ -46,7 +57,7 @@ def update(
 
 def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     fields = list(fields)
-    taken = list(map(itemgetter(*(field.attname for field in fields)), rows))
+    taken = list(map(_getter(fields), rows))
     times = [place for place, field in enumerate(fields) if isinstance(field, DateTimeField)]
     if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" or not times:
         return taken  # the driver takes times as they are
@@ -68,10 +79,16 @@ def _execute(statement: str, values: list[tuple[Any, ...]]) -> int:
         return int(cursor.rowcount)
 
 
-def _copy(statement: str, values: list[tuple[Any, ...]]) -> None:
+def _copy(statement: str, values: Iterable[tuple[Any, ...]]) -> int:
+    count = 0
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor, cursor.copy(statement) as copy:
-        for row in values:
+        for count, row in enumerate(values, start=1):  # noqa: B007 - the last is how many
             copy.write_row(row)
+    return count
+
+
+def _getter(fields: Iterable[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return itemgetter(*(field.attname for field in fields))
 
 
 def _quoted(name: str) -> str:

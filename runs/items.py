@@ -6,8 +6,8 @@ that did not change are neither decoded nor read from the database.
 
 import datetime as dt
 import json
-from collections.abc import Callable, Hashable, Sequence
-from itertools import batched
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import batched, starmap
 from typing import Any, cast
 
 import msgspec
@@ -152,23 +152,23 @@ class _Sync:
     def _extend(self, differing: list[int], count: int) -> bool:
         """The list kept its items and maybe got more: the common case."""
         added = range(count + 1, len(self.raws) + 1)
-        sent = {place: self._columns(place) for place in [*differing, *added]}
+        sent = {place: self._columns(place) for place in differing}
         rows = self._present_at(differing)
         is_extended = len(rows) == len(differing) and all(
             self._is_same(row, sent[place]) for place, row in rows.items()
         )
-        if not is_extended or self._come_back([sent[place] for place in added]):
+        if not is_extended or self._come_back(added):
             return self._realign()
         changed = self._update([(row, sent[place]) for place, row in rows.items()])
-        return self._insert({place: sent[place] for place in added}) or changed
+        return self._insert((place, self._columns(place)) for place in added) or changed
 
     def _is_same(self, row: Row, sent: columns.Columns) -> bool:
         """Whether `sent` is `row` some time later, so that nothing has to be matched anew."""
         old, new = self._identifier(row), sent[self.track.identifier]
         return old == new if old and new else self._mark_of(row) == self._sent_mark(sent)
 
-    def _come_back(self, added: Sequence[columns.Columns]) -> bool:
-        """Whether one of `added` may be a row that has vanished."""
+    def _come_back(self, added: Sequence[int]) -> bool:
+        """Whether what is said at one of the places `added` may be a row that has vanished."""
         if not added or not direct.has_gone(self.track.model, self.run.pk):
             return False
         wanted = (self.track.identifier, *self.track.mark)
@@ -179,7 +179,7 @@ class _Sync:
         marks = {self._mark_of(row) for row in gone}
         return any(
             sent[self.track.identifier] in identifiers or self._sent_mark(sent) in marks
-            for sent in added
+            for sent in map(self._columns, added)
         )
 
     def _realign(self) -> bool:
@@ -192,7 +192,7 @@ class _Sync:
         )
         arranged = self._arrange(outcome, rows)
         changed = self._update([(rows[pk], sent[place]) for place, pk in outcome.matched.items()])
-        added = self._insert({place: sent[place] for place in outcome.new})
+        added = self._insert((place, sent[place]) for place in outcome.new)
         return any((arranged, changed, added))
 
     def _arrange(self, outcome: Alignment, rows: dict[int, Row]) -> bool:
@@ -267,16 +267,21 @@ class _Sync:
             return bool(new >= old)
         return is_gain(old, new)
 
-    def _insert(self, sent: dict[int, columns.Columns]) -> bool:
-        """Insert the rows of `sent`, which becomes whole rows."""
-        same = {"run_id": self.run.pk, "changed_version": self.version, "vanished_at": None}
-        for place, row in sent.items():
-            row.update(same, position=place)
-            if self.follower:
-                row.update(outlines.marks(row), partner=None)
-                self.follower.added.append(outlines.new_fact(row))
-        bulk.insert(self.track.model, sent.values())
-        return bool(sent)
+    def _insert(self, sent: Iterable[tuple[int, columns.Columns]]) -> bool:
+        """Insert what is said at places where there was nothing."""
+        return bulk.insert(self.track.model, starmap(self._new_row, sent)) > 0
+
+    def _new_row(self, place: int, sent: columns.Columns) -> columns.Columns:
+        row = sent | {
+            "run_id": self.run.pk,
+            "position": place,
+            "changed_version": self.version,
+            "vanished_at": None,
+        }
+        if self.follower:
+            row |= {**outlines.marks(row), "partner": None}
+            self.follower.added.append(outlines.new_fact(row))
+        return row
 
     def _present_at(self, places: list[int]) -> dict[int, Row]:
         if not places:
