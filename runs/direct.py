@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model
 
 from runs.models import Fingerprint, Outline, Poll, Run
@@ -69,8 +70,19 @@ def put(row: Model, unique: Sequence[str]) -> None:
         field.get_db_prep_save(getattr(row, field.attname), connection=connection)
         for field in fields
     ]
-    with connection.cursor() as cursor:
+    with _binding_cursor() as cursor:
         cursor.execute(_upsert(model, tuple(unique)), sent)
+
+
+def _binding_cursor() -> CursorWrapper:
+    """A cursor that sends values beside the statement. Django's for PostgreSQL spells them out
+    in it, bytes in hexadecimal: four times as slow for a body of megabytes."""
+    cursor = connection.cursor()
+    if connection.vendor == "postgresql":
+        from psycopg import Cursor
+
+        cursor.cursor = Cursor(connection.connection)
+    return cursor
 
 
 @lru_cache(maxsize=1)
