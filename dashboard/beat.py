@@ -6,7 +6,7 @@ nor models: without them it holds half the memory and is there in half the time.
 
 import os
 
-from celery import Celery
+from celery import Celery, beat
 from celery.loaders.app import AppLoader
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
@@ -15,6 +15,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 class Loader(AppLoader):
     def init_worker(self) -> None:
         """Import no task modules."""
+
+
+class Scheduler(beat.Scheduler):
+    """Keeps nothing on disk: intervals of seconds need no memory of when they last passed.
+
+    Celery's wakes 10 ms early and then looks at the clock without a pause until the time has
+    come, which was most of what beat took of a core. This one wakes a little late.
+    """
+
+    def adjust(self, n: float, drift: float = 0.002) -> float:
+        return float(super().adjust(n, drift))
 
 
 app = Celery("runsheet", loader=Loader, fixups=[], set_as_current=False)

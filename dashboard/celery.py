@@ -5,6 +5,7 @@ import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
@@ -14,3 +15,12 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 app = Celery("runsheet")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def keep_connections(**_: object) -> None:
+    """Ticks come each second; a connection for each would cost more than what it asks. Django
+    looks after every task whether one is still good."""
+    from django.conf import settings
+
+    settings.DATABASES["default"]["CONN_MAX_AGE"] = 60

@@ -1,13 +1,18 @@
-"""A worker or beat by itself: `python -m dashboard.parts worker`.
+"""A worker, beat or the site by itself: `python -m dashboard.parts worker`.
 
-What Celery's own command would start, without that command: its shell, colours and completion
-hold 10 MB in each process and are never used here.
+What the commands of Celery and uvicorn would start, without those: Celery's shell, colours and
+completion hold 10 MB in each process and are never used here. `make run` starts these.
 """
 
+import os
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 from celery import Celery
+from django.conf import settings
+
+GRACE = 3  # seconds that open event streams may hold the web process on its way out
 
 
 def work(app: Celery) -> int:
@@ -20,12 +25,36 @@ def work(app: Celery) -> int:
 
 
 def beat(app: Celery) -> int:
-    # Intervals of seconds need no memory of when they last passed.
-    app.Beat(scheduler="celery.beat:Scheduler", quiet=True).run()
+    app.Beat(quiet=True).run()
     return 0
 
 
+def serve(listener: int, gate: int) -> None:
+    """Serve on the socket `listener` once nobody holds the other end of the pipe `gate`.
+
+    What needs no table and no static file is done before that, beside what makes them.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+    import django
+    import uvicorn
+
+    django.setup()
+    import_module(settings.ROOT_URLCONF)
+    os.read(gate, 1)
+    uvicorn.run(
+        "dashboard.asgi:application",
+        fd=listener,
+        access_log=False,  # the paths of shared pages hold the tokens that open them
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
 def main() -> NoReturn:
+    if sys.argv[1:2] == ["web"]:
+        serve(*map(int, sys.argv[2:]))
+        sys.exit()
     if sys.argv[1:] == ["worker"]:
         from dashboard.celery import app
 

@@ -290,17 +290,17 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "dashboard.beat:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 # A tick that nobody took within its second is worthless: the next one says the same.
 CELERY_BEAT_SCHEDULE = {
     "poll-due-runs": {"task": "runs.poll_due", "schedule": 1.0, "options": {"expires": 5}},
-    "discover-runs": {"task": "runs.discover", "schedule": 2.0, "options": {"expires": 5}},
+    "discover-runs": {"task": "runs.discover", "schedule": 5.0, "options": {"expires": 5}},
     "notice-changes": {
         "task": "dashboard.notice_changes",
         "schedule": 5.0,
         "options": {"expires": 5},
     },
-    "send-notices": {"task": "dashboard.send_notices", "schedule": 5.0, "options": {"expires": 5}},
 }
 if PUBLIC_URL:
     CELERY_BEAT_SCHEDULE["register-callbacks"] = {

@@ -9,11 +9,13 @@ from dashboard.notices import events, outbox
 
 @shared_task(name="dashboard.notice_changes")
 def notice_changes() -> None:
-    """Write notices of what happened to runs that people follow, and make messages of them."""
+    """Write notices of what happened to runs that people follow, and have messages of them sent."""
     now = dt.datetime.now(dt.UTC)
     events.look(now)
     outbox.gather(now)
     outbox.digests(now)
+    if outbox.is_any_due(now):
+        send_notices.apply_async(expires=5)
 
 
 @shared_task(name="dashboard.send_notices")

@@ -31,6 +31,8 @@ ENDS = {
 
 def look(now: dt.datetime) -> int:
     """Write the notices of what has changed since the last look; how many."""
+    if not _open().exists():
+        return 0  # nobody follows a run of which something may still be told
     count = 0
     for turn in (_of_changes, _of_stalls):
         last: int | None = 0

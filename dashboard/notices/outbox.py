@@ -154,9 +154,17 @@ def send_due() -> int:
         _sending.release()
 
 
+def is_any_due(now: dt.datetime) -> bool:
+    return _due(now).exists()
+
+
+def _due(now: dt.datetime) -> QuerySet[Message]:
+    return Message.objects.filter(due_at__lte=now)
+
+
 def claim(now: dt.datetime) -> Message | None:
     """The message that is most overdue, leased."""
-    for held in Message.objects.filter(due_at__lte=now).order_by("due_at")[:10]:
+    for held in _due(now).order_by("due_at")[:10]:
         row = Message.objects.filter(pk=held.pk, due_at=held.due_at)
         if row.update(due_at=now + LEASE, attempts=F("attempts") + 1):
             held.attempts += 1
