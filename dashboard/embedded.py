@@ -15,8 +15,6 @@ from dashboard import environment, valkey
 from dashboard.processes import Part
 from runs import notices, watchdog
 
-GRACE = "3"  # seconds that open event streams may hold the web process on its way out
-
 
 def children_environment() -> dict[str, str]:
     return os.environ | {
@@ -55,20 +53,17 @@ def simulator_part(port: int, env: Mapping[str, str]) -> Part:
     )
 
 
-def web_part(listener: socket.socket, env: Mapping[str, str]) -> Part:
-    """The listening socket is handed on, so the port stays ours while the process restarts."""
-    number = str(listener.fileno())
+def web_part(listener: socket.socket, gate: int, env: Mapping[str, str]) -> Part:
+    """The listening socket is handed on, so the port stays ours while the process restarts. It
+    serves once the other end of the pipe `gate` is closed."""
+    fds = listener.fileno(), gate
     port = listener.getsockname()[1]
 
     async def is_ready() -> bool:
         return b" 200 " in await _answer_line(port, "/healthz")
 
-    # No access log: the paths of shared pages hold the tokens that open them.
-    words = [
-        *("-m", "uvicorn", "dashboard.asgi:application", "--fd", number, "--no-access-log"),
-        *("--log-level", "warning", "--no-server-header", "--timeout-graceful-shutdown", GRACE),
-    ]
-    return Part("web", [sys.executable, *words], env, is_ready, pass_fds=(listener.fileno(),))
+    command = [sys.executable, "-m", "dashboard.parts", "web", *map(str, fds)]
+    return Part("web", command, env, is_ready, pass_fds=fds)
 
 
 def worker_part(env: Mapping[str, str]) -> Part:

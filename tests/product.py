@@ -167,7 +167,7 @@ def name_of(pid: int) -> str:
     known = {
         "valkey": r"valkey-server",
         "simulator": r"manage\.py simulate",
-        "web": r"uvicorn",
+        "web": r"dashboard\.parts web",
         "worker": r"dashboard\.parts worker",
         "beat": r"dashboard\.parts beat",
         "prepare": r"manage\.py prepare",

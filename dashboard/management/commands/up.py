@@ -75,13 +75,16 @@ class Start:
 
     async def _start_and_wait(self) -> int:
         needed = [*self._valkey(), *self._simulator()]
-        for part in needed:
+        gate, held_shut = os.pipe()
+        self.held.callback(os.close, gate)
+        # It loads its code while the database is made ready, and serves after that.
+        web = embedded.web_part(self.listener, gate, self.env)
+        for part in (*needed, web):
             self.set.start(part)
         code, sign_in = await self._prepare()
+        os.close(held_shut)
         if code or self.set.stopping.is_set():
             return code
-        web = embedded.web_part(self.listener, self.env)
-        self.set.start(web)
         for part in needed:
             await self.set.ready(part)
         self.set.start(embedded.worker_part(self.env))
