@@ -1,8 +1,6 @@
 """Rows of runs, as the list and the overview show them, and the live stream renders them anew.
 
-`templates/runs/row.html` renders one; its context is `run` (from a queryset that went through
-`for_rows`), `audience`, `now`, `agent_names` and `columns`, and `oob` true when it is sent out of
-band.
+`row_items.row` renders one run of a queryset that went through `for_rows`.
 """
 
 import datetime as dt

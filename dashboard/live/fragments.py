@@ -11,12 +11,13 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from dashboard import rows
+from dashboard import row_items, rows
+from dashboard.audience import STAFF
 from dashboard.live import run_pieces, sse
 from dashboard.live.renderings import Key, Made, Rendering
 from dashboard.live.run_pieces import Pieces
 from dashboard.saved import columns
-from runs import freshness
+from runs import agents, freshness
 from runs.models import Run
 
 MOST_COUNTED = 1_000
@@ -74,8 +75,9 @@ def list_rows(
     """The rows of those runs that are still there."""
     now = timezone.now()
     runs = list(rows.for_rows(Run.objects.filter(pk__in=list(pks)).order_by()))
-    context = rows.rows(runs, now, shown=shown) | {"oob": True}
-    return [(run, render_to_string("runs/row.html", context | {"run": run})) for run in runs]
+    names = agents.names(run.agent_id for run in runs)
+    table = row_items.Table(STAFF, now, names, shown, oob=True)
+    return [(run, row_items.row(run, table)) for run in runs]
 
 
 def arrivals(seen: int) -> str:

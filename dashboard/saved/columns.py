@@ -1,7 +1,7 @@
 """Which columns the list of runs shows, and in what order: asked for in the address (as by a saved
 view), else as the person keeps it, else the default.
 
-`templates/runs/row.html` and `head.html` draw each by its name; `exports.tables` writes the same.
+`row_items` and `templates/runs/head.html` draw each by its name; `exports.tables` writes the same.
 """
 
 from collections.abc import Iterable

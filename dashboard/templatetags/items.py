@@ -1,11 +1,14 @@
-"""The lines of the timeline, and the bars of the run in time."""
+"""What pages hold by the hundred: lines of the timeline, bars of its strip, rows of runs."""
+
+from collections.abc import Iterable
 
 from django import template
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
-from dashboard import step_items, strip_items
+from dashboard import row_items, step_items, strip_items
 from dashboard.rendering.strip import Strip
 from dashboard.step_lines import Line
+from runs.models import Run
 
 register = template.Library()
 
@@ -25,3 +28,16 @@ def strip_bars(context: template.Context, strip: Strip) -> SafeString:
 def _place(context: template.Context) -> step_items.Place:
     is_short = bool(context.get("is_short"))
     return step_items.Place(context["run"], context["audience"], context["now"], is_short)
+
+
+@register.simple_tag(takes_context=True)
+def run_rows(context: template.Context, runs: Iterable[Run]) -> SafeString:
+    """Rows of the runs, for a context of `rows.rows`."""
+    table = row_items.Table(
+        context["audience"],
+        context["now"],
+        context["agent_names"],
+        context["columns"],
+        has_ticks=bool(context.get("has_ticks")),
+    )
+    return mark_safe("".join(row_items.row(run, table) for run in runs))
