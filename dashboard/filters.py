@@ -27,6 +27,8 @@ from runs.models import Run
 
 LONGEST_SEARCH = 200
 MOST_COUNTED = 10_000
+# Words are looked for in each run's text: a list says sooner that there are more than these.
+MOST_HELD = 2_000
 OTHER = "other"  # the status filter's word for every status that the reference does not name
 STATUSES = (*Run.Status.values, OTHER)
 DAY = re.compile(r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})")
@@ -300,6 +302,6 @@ def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Pa
     return order.page(runs, asked.after, length, at, bounds)
 
 
-def how_many(runs: QuerySet[Run]) -> int:
-    """Exact up to MOST_COUNTED; one more says "more than that", whatever the true number."""
-    return runs[: MOST_COUNTED + 1].count()
+def how_many(runs: QuerySet[Run], most: int = MOST_COUNTED) -> int:
+    """Exact up to `most`; one more says "more than that", whatever the true number."""
+    return runs[: most + 1].count()

@@ -38,6 +38,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
     shown = columns.of(request.user.pk or 0, asked.columns)
+    most = filters.MOST_HELD if asked.q else filters.MOST_COUNTED
     context = (
         rows(page.runs, now, menus.agent_names, shown)
         | stream(page.runs, seen, shown)
@@ -48,8 +49,8 @@ def runs(request: HttpRequest) -> HttpResponse:
             "sorts": filters.SORTS,
             "statuses": filters.STATUSES,
             "periods": filters.PERIODS,
-            "total": filters.how_many(found),
-            "most_counted": filters.MOST_COUNTED,
+            "total": filters.how_many(found, most),
+            "most_counted": most,
             "page_length": PAGE_LENGTH,
             "next_query": asked.query(after=page.next) if page.next else "",
             "first_query": asked.query(),

@@ -1,7 +1,7 @@
 """The admin of the record: anybody with the permission reads it, nobody edits it."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
@@ -36,7 +36,9 @@ class Bounded(Paginator):  # type: ignore[type-arg] # generic in its stubs only
 
     @cached_property
     def _counted(self) -> int:
-        return int(self.object_list[: self.MOST + 1].count())  # type: ignore[attr-defined]
+        # Neither order nor what is shown of a row tells how many there are.
+        rows = cast("QuerySet[Any]", self.object_list).order_by().values("pk")
+        return rows[: self.MOST + 1].count()
 
     @cached_property
     def count(self) -> int:
