@@ -1,57 +1,20 @@
-"""The live addresses, through a real server: what streams bring, when they end, who gets one."""
+"""The live addresses, through a real server: what streams bring, and when they end."""
 
 import datetime as dt
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 import redis
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from dashboard import sharing
-from dashboard.live.hub import census
 from runs import notices
 from runs.models import Poll, Run, Step, Upstream
+from tests.dashboard.streams import change, live, steps_in
 from tests.eventstream import EventStream
 from tests.factories import make_entries, make_run, make_steps
-from tests.product import ROOT, free_port, until
-
-
-@pytest.fixture
-def run(site: str) -> Run:
-    return make_run("running", run_id="run_live", step_count=0)
-
-
-def change(run: Run, steps: int = 0, tell: bool = True, **fields: object) -> None:
-    """What a sync does: new rows under a new version, and a notice once they are there."""
-    run.version += 1
-    if steps:
-        make_steps(run, steps)
-    Run.objects.filter(pk=run.pk).update(version=run.version, **fields)
-    if tell:
-        notices.publish([notices.Notice(run.pk, run.version)])
-
-
-def live(site: str, run: Run, since: int | None = None, tab: str = "timeline") -> str:
-    since = run.version if since is None else since
-    return f"{site}/runs/{run.run_id}/live/?since={since}&tab={tab}"
-
-
-def steps_in(stream: EventStream) -> list[str]:
-    """Ids of the lines that came, in their order."""
-    return [piece.partition('"')[0] for piece in stream.html.split('<li id="')[1:]]
-
+from tests.product import until
 
 # What comes ------------------------------------------------------------------------------------
 
@@ -202,55 +165,6 @@ def test_an_open_page_has_its_run_marked_as_watched(
         until(lambda: notices.watched([run.pk]), 3, "the mark")
 
 
-# One rendering for all -------------------------------------------------------------------------
-
-
-def test_a_change_is_rendered_once_however_many_look(
-    site: str, run: Run, viewer_client: Client
-) -> None:
-    streams = [EventStream(live(site, run), viewer_client) for _ in range(25)]
-    try:
-        for stream in streams:
-            stream.__enter__()
-            stream.until(lambda it: "run-fresh" in it.html and "site-fresh" in it.html)
-        before = census()
-        assert before.streams == 25
-        change(run, steps=1)
-        for stream in streams:
-            stream.until(lambda it: 'id="s1"' in it.html)
-        # The change itself; at most two more pieces may fall due by the clock meanwhile.
-        assert 1 <= census().rendered - before.rendered <= 3
-    finally:
-        for stream in streams:
-            stream.close()
-    until(lambda: census().streams == 0, 5, "all streams to be freed")
-    assert census().runs == 0
-
-
-def test_a_browser_that_does_not_read_is_sent_the_newest_when_it_does(
-    site: str, run: Run, viewer_client: Client
-) -> None:
-    cookie = viewer_client.cookies[django_settings.SESSION_COOKIE_NAME]
-    with socket.socket() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.settimeout(3)
-        slow.connect(("127.0.0.1", int(site.rpartition(":")[2])))
-        slow.sendall(
-            f"GET /runs/{run.run_id}/live/?since=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Accept: text/event-stream\r\nCookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
-        )
-        until(lambda: census().streams == 1, 5, "the stream")
-        make_steps(run, 30, type=Step.Type.OUTPUT, content="x" * 4_000)
-        for _ in range(120):
-            run.steps.update(changed_version=run.version + 1)
-            change(run)
-            time.sleep(0.02)
-        came = b""
-        while f"id: {run.version}\n".encode() not in came:
-            came += slow.recv(2**20)
-        assert came.count(b"\nid: ") < 110
-
-
 # The end ---------------------------------------------------------------------------------------
 
 
@@ -277,177 +191,6 @@ def test_the_stream_of_a_run_that_is_over_brings_what_was_missed_and_ends(
         stream.until(lambda it: it.has_ended)
         assert steps_in(stream) == ["s1", "s2"]
         assert stream.events[-1].name == "end"
-
-
-# Who gets one ----------------------------------------------------------------------------------
-
-
-def test_a_stranger_is_sent_to_the_login(site: str, run: Run) -> None:
-    with EventStream(live(site, run)) as stream:
-        assert stream.status == 302
-        assert stream.response is not None
-        assert "/accounts/login/" in stream.response.headers["location"]
-        assert stream.events == []
-    with EventStream(f"{site}/runs/live/?ids={run.pk}:1") as stream:
-        assert stream.status == 302
-
-
-def test_an_unknown_run_has_no_stream(site: str, run: Run, viewer_client: Client) -> None:
-    with EventStream(f"{site}/runs/run_other/live/?since=0", viewer_client) as stream:
-        assert stream.status == 404
-
-
-def test_the_stream_of_a_disabled_account_is_cut(
-    site: str, run: Run, viewer: User, viewer_client: Client
-) -> None:
-    with EventStream(live(site, run), viewer_client) as stream:
-        stream.until(lambda it: "run-fresh" in it.html)
-        viewer.is_active = False
-        viewer.save()
-        assert stream.until(lambda it: it.has_ended, 8) < 6
-        assert stream.events[-1].name == "gone"
-
-
-def test_the_stream_of_an_account_that_lost_its_role_is_cut(
-    site: str, run: Run, viewer: User, viewer_client: Client
-) -> None:
-    with EventStream(live(site, run), viewer_client) as stream:
-        stream.until(lambda it: "run-fresh" in it.html)
-        viewer.groups.clear()
-        stream.until(lambda it: it.has_ended, 8)
-
-
-def test_logging_out_cuts_the_streams_of_that_session_alone(
-    site: str, run: Run, viewer: User, viewer_client: Client
-) -> None:
-    elsewhere = Client()
-    elsewhere.force_login(viewer)
-    with (
-        EventStream(live(site, run), viewer_client) as stream,
-        EventStream(live(site, run), elsewhere) as other,
-    ):
-        viewer_client.session.flush()
-        stream.until(lambda it: it.has_ended, 8)
-        assert not other.has_ended
-
-
-def test_a_new_password_cuts_the_streams_opened_with_the_old(
-    site: str, run: Run, viewer: User, viewer_client: Client
-) -> None:
-    with EventStream(live(site, run), viewer_client) as stream:
-        viewer.set_password("another one")
-        viewer.save()
-        stream.until(lambda it: it.has_ended, 8)
-
-
-def test_the_stream_of_a_revoked_link_is_cut_and_knows_nothing_of_the_site(
-    site: str, run: Run, member: User
-) -> None:
-    link, token = sharing.create(run, member, "For the client", days=7)
-    address = f"{site}/s/{token}/live/?since=1&tab=timeline"
-    with EventStream(address) as stream:
-        assert stream.status == 200
-        change(run, steps=1)
-        stream.until(lambda it: bool(it.named("change")) and it.named("change")[-1].id == "2")
-        sharing.revoke(link, member)
-        assert stream.until(lambda it: it.has_ended, 8) < 6
-        assert stream.events[-1].name == "gone"
-    assert "site-fresh" not in stream.html
-    assert f"/runs/{run.run_id}/" not in stream.html
-    with EventStream(address) as stream:
-        assert stream.status == 404
-
-
-def test_an_expired_link_loses_its_stream(site: str, run: Run, member: User) -> None:
-    link, token = sharing.create(run, member, "For the client", days=7)
-    with EventStream(f"{site}/s/{token}/live/?since=1") as stream:
-        assert stream.status == 200
-        link.expires_at = timezone.now() - dt.timedelta(seconds=1)
-        link.save()
-        stream.until(lambda it: it.has_ended, 8)
-
-
-def test_one_link_cannot_use_up_all_the_room(site: str, run: Run, member: User) -> None:
-    _, token = sharing.create(run, member, "For the client", days=7)
-    address = f"{site}/s/{token}/live/?since=1"
-    streams = [EventStream(address) for _ in range(50)]
-    try:
-        for stream in streams:
-            assert stream.__enter__().status == 200
-        with EventStream(address) as stream:
-            assert stream.status == 503
-    finally:
-        for stream in streams:
-            stream.close()
-
-
-# What is asked ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "since=-1",
-        "since=one",
-        "since=1.5",
-        "since=99999999999999999999999",
-        "since=%D9%A1",  # a digit to Python's \d, no number here
-        "since=1&tab=everything",
-        "since=1&at=x",
-    ],
-)
-def test_a_question_that_cannot_be_meant_is_refused_in_words(
-    site: str, run: Run, viewer_client: Client, query: str
-) -> None:
-    response = viewer_client.get(f"/runs/{run.run_id}/live/?{query}")
-    assert response.status_code == 400
-    assert b"must" in response.content
-
-
-@pytest.mark.parametrize(
-    "ids",
-    [
-        "1",
-        "1:",
-        ":1",
-        "1:2:3",
-        "a:b",
-        "1:1;drop table",
-        "-1:1",
-        "9223372036854775808:1",
-        ",".join(f"{pk}:1" for pk in range(201)),
-        "<script>alert(1)</script>:1",
-    ],
-)
-def test_a_hostile_list_of_ids_is_refused_in_words(
-    site: str, viewer_client: Client, ids: str
-) -> None:
-    response = viewer_client.get("/runs/live/", {"ids": ids})
-    assert response.status_code == 400
-    assert response["Content-Type"].startswith("text/plain")
-    assert b"ids must" in response.content
-
-
-def test_a_version_from_before_a_backup_was_restored_gets_everything(
-    site: str, run: Run, viewer_client: Client
-) -> None:
-    change(run, steps=2)
-    with EventStream(live(site, run, since=5_000), viewer_client) as stream:
-        stream.until(lambda it: steps_in(it) == ["s1", "s2"])
-
-
-def test_the_answer_passes_proxies_unheld_and_caches_unkept(
-    site: str, run: Run, viewer_client: Client
-) -> None:
-    with EventStream(live(site, run), viewer_client) as stream:
-        assert stream.response is not None
-        headers = stream.response.headers
-        assert headers["content-type"] == "text/event-stream"
-        assert headers["cache-control"] == "no-store"
-        assert headers["x-accel-buffering"] == "no"
-        assert "content-length" not in headers
-        assert "default-src 'none'" in headers["content-security-policy"]
-        assert stream.until(lambda it: bool(it.named("beat"))) < 3
 
 
 # Polling where streams do not pass -------------------------------------------------------------
@@ -507,71 +250,3 @@ def test_a_row_says_that_a_run_stalled_though_it_did_not_change(
     run = make_run("queued", created_at=long_ago)
     with EventStream(f"{site}/runs/live/?ids={run.pk}:1", viewer_client) as stream:
         stream.until(lambda it: "stalled" in it.html, 8)
-
-
-# The server stops ------------------------------------------------------------------------------
-
-SERVE = """
-import sys, uvicorn
-from dashboard import settings
-settings.DATABASES["default"]["NAME"] = sys.argv[1]
-uvicorn.run("dashboard.asgi:application", port=int(sys.argv[2]), log_level="warning")
-"""
-
-
-@pytest.fixture
-def process(run: Run) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The site as a process of its own, on this test's database."""
-    port = free_port()
-    name = str(connection.settings_dict["NAME"])
-    served = subprocess.Popen(
-        [sys.executable, "-c", SERVE, name, str(port)],
-        cwd=ROOT,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "dashboard.settings"},
-    )
-    url = f"http://127.0.0.1:{port}"
-    until(lambda: answers(f"{url}/healthz"), 30, "the server")
-    yield url, served
-    served.terminate()
-    served.wait(10)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-def test_a_server_that_stops_ends_its_streams_at_once(
-    process: tuple[str, "subprocess.Popen[bytes]"], run: Run, viewer_client: Client
-) -> None:
-    url, served = process
-    with EventStream(live(url, run), viewer_client) as stream:
-        stream.until(lambda it: "run-fresh" in it.html)
-        served.send_signal(signal.SIGTERM)
-        asked_at = time.monotonic()
-        served.wait(10)
-        stream.until(lambda it: it.has_ended)
-        assert time.monotonic() - asked_at < 2
-        assert not stream.named("gone")
-
-
-def test_an_open_stream_keeps_no_database_connection_and_no_thread(
-    process: tuple[str, "subprocess.Popen[bytes]"], run: Run, viewer_client: Client
-) -> None:
-    url, served = process
-    streams = [EventStream(live(url, run), viewer_client) for _ in range(30)]
-    try:
-        for stream in streams:
-            stream.__enter__()
-            stream.until(lambda it: "run-fresh" in it.html)
-        held = Path(f"/proc/{served.pid}")
-        assert len(list((held / "task").iterdir())) < 15
-        opened = [os.readlink(one) for one in (held / "fd").iterdir() if one.is_symlink()]
-        sockets = [one for one in opened if one.startswith("socket:")]
-        assert len([one for one in opened if "sqlite3" in one]) <= 6
-        assert len(sockets) <= 30 + 10  # the streams, the listener, Valkey and the hub's own
-    finally:
-        for stream in streams:
-            stream.close()

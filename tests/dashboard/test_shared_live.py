@@ -9,7 +9,7 @@ from dashboard.disclosure.rules import EVERYTHING, Part, Rules
 from runs.models import Run
 from tests.conftest import account
 from tests.dashboard.links import link_of, share
-from tests.dashboard.test_live import change
+from tests.dashboard.streams import change
 from tests.dashboard.test_share_attacks import SPELLINGS, of_words
 from tests.eventstream import EventStream
 from tests.factories import make_run, make_steps
