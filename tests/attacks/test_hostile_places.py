@@ -303,54 +303,70 @@ def test_no_text_acts_in_the_administration(
 
 
 def of_the_record(run: Run) -> list[Place]:
-    step, entry = run.steps.get(position=61), run.entries.order_by("pk")[0]
-    discovery, _ = Discovery.objects.get_or_create(pk=Discovery.SOLE)
-    upstream, _ = Upstream.objects.get_or_create(pk=Upstream.SOLE)
-    agent = Agent.objects.get(agent_id=run.agent_id)
-    revision = run.revisions.order_by("pk")[0]
-    payload = Answer.objects.filter(run=run)[0]
-    link = ShareLink.objects.get(run=run)
+    return [*lists_of_the_record(), *rows_of_the_record(run), *of_the_log(run)]
 
+
+def lists_of_the_record() -> list[Place]:
     def rewritten(supply: Supply) -> None:
         reword(Run.objects.all(), supply, prompt=1)
         reword(Agent.objects.all(), supply, name=1)
         reword(Poll.objects.all(), supply, last_error=1)
 
-    def one(row: Any, page: str = "change", **only: int) -> Place:
-        model = row._meta.model_name
-        route = f"admin/{row._meta.app_label}/{model}/<path:object_id>/{page}/"
-        path = reverse(f"admin:{row._meta.app_label}_{model}_{page}", args=[row.pk])
-        return Place(route, path, lambda supply: reword([row], supply, 100, **only))
+    return [
+        *(listing(model, 2) for model in (Step, UsageEntry, Agent)),
+        listing(Run)._replace(fill=rewritten),
+        listing(Poll, 10),
+        listing(Answer, 250),
+        listing(ShareLink, 250),
+    ]
 
-    def many(model: type[models.Model], count: int = 1) -> Place:
-        rows = [*model._base_manager.order_by("-pk")[:100]]
-        where = f"{model._meta.app_label}/{model._meta.model_name}/"
-        return Place(
-            f"admin/{where}",
-            reverse(f"admin:{where.strip('/').replace('/', '_')}_changelist"),
-            lambda supply: reword(rows, supply, count),
-        )
+
+def listing(model: type[models.Model], count: int = 1) -> Place:
+    """The list of a model's rows in the administration."""
+    rows = [*model._base_manager.order_by("-pk")[:100]]
+    where = f"{model._meta.app_label}/{model._meta.model_name}/"
+    return Place(
+        f"admin/{where}",
+        reverse(f"admin:{where.strip('/').replace('/', '_')}_changelist"),
+        lambda supply: reword(rows, supply, count),
+    )
+
+
+def rows_of_the_record(run: Run) -> list[Place]:
+    step, entry = run.steps.get(position=61), run.entries.order_by("pk")[0]
+    discovery, _ = Discovery.objects.get_or_create(pk=Discovery.SOLE)
+    upstream, _ = Upstream.objects.get_or_create(pk=Upstream.SOLE)
+    agent = Agent.objects.get(agent_id=run.agent_id)
+    payload = Answer.objects.filter(run=run)[0]
 
     def answered(supply: Supply) -> None:
         body = packing.pack(supply.some(600).encode("utf-8", "replace"))
         Answer.objects.filter(pk=payload.pk).update(body=body, error=supply.some(100))
 
+    return [
+        *(row_page(row) for row in (run, step, entry, run.poll, agent, upstream)),
+        row_page(run.revisions.order_by("pk")[0]),
+        row_page(discovery),
+        row_page(agent, "history", name=250),
+        row_page(ShareLink.objects.get(run=run), purpose=250),
+        row_page(payload)._replace(fill=answered),
+    ]
+
+
+def row_page(row: Any, page: str = "change", **only: int) -> Place:
+    """A page of a row in the administration."""
+    model = row._meta.model_name
+    route = f"admin/{row._meta.app_label}/{model}/<path:object_id>/{page}/"
+    path = reverse(f"admin:{row._meta.app_label}_{model}_{page}", args=[row.pk])
+    return Place(route, path, lambda supply: reword([row], supply, 100, **only))
+
+
+def of_the_log(run: Run) -> list[Place]:
     def entries(supply: Supply) -> str:
         row = long_entry(run, supply)
         return reverse("admin:dashboard_auditentry_change", args=[row.pk])
 
     return [
-        *(many(model, 2) for model in (Step, UsageEntry, Agent)),
-        many(Run)._replace(fill=rewritten),
-        many(Poll, 10),
-        many(Answer, 250),
-        many(ShareLink, 250),
-        *(one(row) for row in (run, step, entry, run.poll, agent, upstream)),
-        one(revision),
-        one(discovery),
-        one(agent, "history", name=250),
-        one(link, purpose=250),
-        one(payload)._replace(fill=answered),
         Place(
             "admin/dashboard/auditentry/",
             reverse("admin:dashboard_auditentry_changelist"),

@@ -90,6 +90,21 @@ STEP = st.fixed_dictionaries(
     }
 )
 
+SAID = st.fixed_dictionaries(
+    {
+        "texts": st.lists(TEXT, min_size=8, max_size=8),
+        "steps": st.lists(STEP, min_size=1, max_size=2),
+        "logs": st.lists(st.tuples(TEXT, TEXT).map(list), min_size=1, max_size=2),
+        "metadata": JSON,
+    }
+)
+MANY = settings(
+    max_examples=RUNS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate,),
+)
+
 
 def of_words(text: str) -> list[str]:
     """Which of WORDS a reader of `text` could make out, whatever spells them."""
@@ -116,6 +131,38 @@ def every_answer(client: Client, token: str, steps: int, run_version: int) -> di
     return told
 
 
+def run_saying(
+    status: str,
+    texts: list[str],
+    steps: list[dict[str, Any]],
+    logs: list[list[str]],
+    metadata: str,
+) -> Run:
+    """A run with these texts in every field that a page could show."""
+    run = make_run(
+        status,
+        prompt=texts[0],
+        guidance=texts[1],
+        output=texts[2],
+        summary=texts[3],
+        issues=[texts[4]],
+        failure_cause=texts[5],
+        created_object_ids=[texts[6]],
+        usage_model=texts[7][:200],
+        agent_id=texts[0][:200],
+        logs=logs,
+    )
+    for step in steps:
+        make_steps(run, 1, **step)
+    make_entries(run, 1, metadata=metadata, endpoint=texts[1], service=texts[2][:200])
+    return run
+
+
+def has_a_word(said: dict[str, Any]) -> bool:
+    of_steps = (str(value) for step in said["steps"] for value in step.values())
+    return any(of_words(text) for text in (*said["texts"], said["metadata"], *of_steps))
+
+
 @pytest.mark.timeout(1_500)
 def test_no_answer_of_a_redacted_link_holds_a_redacted_word(
     member: User, record_property: Any
@@ -123,50 +170,17 @@ def test_no_answer_of_a_redacted_link_holds_a_redacted_word(
     """RUNS runs, each told through one live and one frozen link: every page, fragment, stream
     piece, step and download."""
     seen = {"runs": 0, "answers": 0, "with a word": 0}
+    rules = Rules(words=WORDS)
 
-    @settings(
-        max_examples=RUNS,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),
-    )
-    @given(
-        texts=st.lists(TEXT, min_size=8, max_size=8),
-        steps=st.lists(STEP, min_size=1, max_size=2),
-        is_frozen=st.booleans(),
-        logs=st.lists(st.tuples(TEXT, TEXT).map(list), min_size=1, max_size=2),
-        metadata=JSON,
-    )
-    def attack(
-        texts: list[str],
-        steps: list[dict[str, Any]],
-        is_frozen: bool,
-        logs: list[list[str]],
-        metadata: str,
-    ) -> None:
-        run = make_run(
-            "running" if seen["runs"] % 2 else "failed",
-            prompt=texts[0],
-            guidance=texts[1],
-            output=texts[2],
-            summary=texts[3],
-            issues=[texts[4]],
-            failure_cause=texts[5],
-            created_object_ids=[texts[6]],
-            usage_model=texts[7][:200],
-            agent_id=texts[0][:200],
-            logs=logs,
-        )
-        for step in steps:
-            make_steps(run, 1, **step)
-        make_entries(run, 1, metadata=metadata, endpoint=texts[1], service=texts[2][:200])
-        rules = Rules(words=WORDS)
+    @MANY
+    @given(said=SAID, is_frozen=st.booleans())
+    def attack(said: dict[str, Any], is_frozen: bool) -> None:
+        run = run_saying("running" if seen["runs"] % 2 else "failed", **said)
         token = share(run, member, shows=EVERYTHING, rules=rules, is_frozen=is_frozen)
-        answers = every_answer(Client(), token, len(steps), run.version)
-        told = [*texts, metadata, *(str(value) for step in steps for value in step.values())]
+        answers = every_answer(Client(), token, len(said["steps"]), run.version)
         seen["runs"] += 1
         seen["answers"] += len(answers)
-        seen["with a word"] += any(of_words(text) for text in told)
+        seen["with a word"] += has_a_word(said)
         leaks = {tail: found for tail, text in answers.items() if (found := of_words(text))}
         assert leaks == {}
         run.delete()
