@@ -7,17 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, cast
 
 
-class MailServer:
-    """Speaks as much SMTP as a sender needs. `refuses`: what it answers to a command, by its
-    first word ("RCPT"). `letters`: (sender, recipients, text) of each message it took."""
+class _Sink:
+    """Serves in a thread while it is entered; its handlers find it as `server.told`."""
 
-    def __init__(self) -> None:
-        self.letters: list[tuple[str, list[str], str]] = []
-        self.refuses: dict[str, str] = {}
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp)
-        self._server.daemon_threads = True
+    def __init__(self, server: socketserver.TCPServer) -> None:
+        self._server = server
         self._server.told = self  # type: ignore[attr-defined]
-        self.port: int = self._server.server_address[1]
+        self.port: int = server.server_address[1]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -26,6 +22,18 @@ class MailServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class MailServer(_Sink):
+    """Speaks as much SMTP as a sender needs. `refuses`: what it answers to a command, by its
+    first word ("RCPT"). `letters`: (sender, recipients, text) of each message it took."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[str, list[str], str]] = []
+        self.refuses: dict[str, str] = {}
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp)
+        server.daemon_threads = True
+        super().__init__(server)
 
     @property
     def mailers(self) -> dict[str, Any]:
@@ -64,24 +72,14 @@ class _Smtp(socketserver.StreamRequestHandler):
         self.wfile.write(f"{line}\r\n".encode())
 
 
-class Webhook:
+class Webhook(_Sink):
     """Takes what is posted to it. `status`, `headers`: what it answers."""
 
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
         self.status, self.headers = 200, dict[str, str]()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Posted)
-        self._server.daemon_threads = True
-        self._server.told = self  # type: ignore[attr-defined]
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/services/T0/B0/secretx7Qz"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), _Posted))
+        self.url = f"http://127.0.0.1:{self.port}/services/T0/B0/secretx7Qz"
 
     @property
     def texts(self) -> list[str]:
