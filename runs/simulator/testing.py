@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from dataclasses import fields
-from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
@@ -82,12 +81,7 @@ class SimulatorServer:
             time.sleep(0.005)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(START_TIMEOUT_S)
         self._socket.close()
