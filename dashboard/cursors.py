@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet
 
 from runs.models import Run
 
@@ -130,6 +130,7 @@ class Order(NamedTuple):
 
 
 LASTED = Order("lasted_micros", int)
+LASTED_MOST = dt.timedelta(days=300 * 365)  # before which no run began, whatever a cursor says
 
 
 def by_length(
@@ -137,8 +138,8 @@ def by_length(
 ) -> Page:
     """Runs by how long they took, those that go on by how long they had gone on at `at`.
 
-    Few runs go on at a time: they are sorted in memory, and merged into the ended ones, which an
-    index has in order. Those without a start or an end come last.
+    Both kinds come in the order of an index of their own, and are merged. Those without a start or
+    an end come last.
     """
     is_going = Q(lasted_micros=None, started_at__isnull=False, completed_at=None) & ~Q(
         status__in=Run.TERMINAL
@@ -147,15 +148,15 @@ def by_length(
     if after is None or after.key is not None:
         ended = order.with_key(runs, after)[: length + 1]
         found = [(run.lasted_micros or 0, run.pk, run) for run in ended]
-        going = runs.filter(is_going).annotate(
-            span=ExpressionWrapper(Value(at) - F("started_at"), output_field=DurationField())
-        )
+        going = runs.filter(is_going)
         if after is not None:
             reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
-            going = going.filter(span__lte=reached).filter(Q(span__lt=reached) | Q(pk__lt=after.pk))
-        for run in going.order_by("-span", "-pk")[: length + 1]:
-            span = run.span // dt.timedelta(microseconds=1)
-            found.append((span, run.pk, run))
+            begun = at - min(max(reached, dt.timedelta(0)), LASTED_MOST)
+            going = going.filter(started_at__gte=begun)
+            going = going.filter(Q(started_at__gt=begun) | Q(pk__lt=after.pk))
+        for run in going.order_by("started_at", "-pk")[: length + 1]:
+            assert run.started_at is not None
+            found.append(((at - run.started_at) // dt.timedelta(microseconds=1), run.pk, run))
         found.sort(key=lambda one: one[:2], reverse=True)
     shown = found[: length + 1]
     keys: list[int | None] = [key for key, _, _ in shown]

@@ -27,8 +27,8 @@ from runs.models import Run
 
 LONGEST_SEARCH = 200
 MOST_COUNTED = 10_000
-# Words are looked for in each run's text: a list says sooner that there are more than these.
-MOST_HELD = 2_000
+# A filtered list says sooner that there are more: what it asks of each run costs time, words most.
+MOST_MATCHING, MOST_HELD = 5_000, 2_000
 OTHER = "other"  # the status filter's word for every status that the reference does not name
 STATUSES = (*Run.Status.values, OTHER)
 DAY = re.compile(r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})")
@@ -300,6 +300,13 @@ def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Pa
     # Follows from `within`, but only so does an index know where to begin and to end.
     bounds = {"gte": asked.since, "lt": asked.until} if asked.sorting.time == order.column else {}
     return order.page(runs, asked.after, length, at, bounds)
+
+
+def most_shown(asked: Asked) -> int:
+    """Up to how many runs a list counts."""
+    if asked.q:
+        return MOST_HELD
+    return MOST_MATCHING if asked.is_filtered else MOST_COUNTED
 
 
 def how_many(runs: QuerySet[Run], most: int = MOST_COUNTED) -> int:

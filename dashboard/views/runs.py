@@ -38,7 +38,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
     shown = columns.of(request.user.pk or 0, asked.columns)
-    most = filters.MOST_HELD if asked.q else filters.MOST_COUNTED
+    most = filters.most_shown(asked)
     context = (
         rows(page.runs, now, menus.agent_names, shown)
         | stream(page.runs, seen, shown)

@@ -128,6 +128,12 @@ class Run(models.Model):
             models.Index(fields=["-started_at", "-id"], name="list_by_start"),
             models.Index(fields=["-completed_at", "-id"], name="list_by_end"),
             models.Index(fields=["-lasted_micros", "-id"], name="list_by_length"),
+            # Of what goes on, the earliest start is the longest.
+            models.Index(
+                fields=["started_at", "-id"],
+                condition=Q(lasted_micros=None, completed_at=None),
+                name="list_going",
+            ),
             models.Index(fields=["-step_count", "-id"], name="list_by_steps"),
             models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),
         )
