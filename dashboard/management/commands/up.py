@@ -82,9 +82,9 @@ class Start:
         for part in (*needed, web):
             self.set.start(part)
         code, sign_in = await self._prepare()
-        os.close(held_shut)
         if code or self.set.stopping.is_set():
             return code
+        os.close(held_shut)
         for part in needed:
             await self.set.ready(part)
         self.set.start(embedded.worker_part(self.env))
