@@ -123,6 +123,16 @@ def test_the_number_of_matches_is_exact_up_to_ten_thousand(viewer_client):
     assert '<b class="num">10,000+</b> runs' in get(viewer_client)
 
 
+def test_a_question_that_costs_more_is_counted_less_far(viewer_client, monkeypatch):
+    monkeypatch.setattr(filters, "MOST_MATCHING", 4)
+    monkeypatch.setattr(filters, "MOST_HELD", 2)
+    make_runs(5, prompt="contract", status="failed")
+    assert '<b class="num">5</b> runs' in get(viewer_client)
+    assert '<b class="num">4+</b> runs' in get(viewer_client, "?status=failed")
+    assert '<b class="num">2+</b> runs' in get(viewer_client, "?q=contract")
+    assert '<b class="num">2+</b> runs' in get(viewer_client, "?q=contract&status=failed")
+
+
 # Wrong addresses -----------------------------------------------------------------------------
 
 
