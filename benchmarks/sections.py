@@ -27,6 +27,7 @@ SECTIONS = {
     "footprint": Section("what all of make run holds and takes, and how soon it is there"),
     "lists": Section("the lists of very many runs", BOTH, limit=3_600),
     "exports": Section("files of a hundred thousand rows"),
+    "callbacks": Section("from a callback to its answer", BOTH),
     "streams": Section("one change to a thousand open pages", BOTH),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

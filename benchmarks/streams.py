@@ -31,13 +31,13 @@ PAUSE = 2.0  # seconds between two changes
 class Server:
     """uvicorn in a process of its own."""
 
-    def __init__(self, application: str) -> None:
+    def __init__(self, application: str, **settings: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
         command = [sys.executable, "-m", "uvicorn", application, "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, "--log-level", "warning", "--no-access-log"],
-            env=os.environ | {"MALLOC_ARENA_MAX": "2"},  # as `manage.py up` starts it
+            env=os.environ | {"MALLOC_ARENA_MAX": "2"} | settings,  # as `manage.py up` starts it
         )
 
     def wait(self) -> None:
