@@ -18,7 +18,8 @@ from tests import postgresql
 def another_postgresql() -> DatabaseWrapper:
     """A server of its own with the tables of the record, to be put in the place of the default."""
     settings = connections.databases["default"] | dj_database_url.parse(postgresql.start())
-    settings |= {"OPTIONS": {}, "CONN_HEALTH_CHECKS": True}
+    # Tests' servers write behind: a crash would take back what was committed just before.
+    settings |= {"OPTIONS": {"options": "-c synchronous_commit=on"}, "CONN_HEALTH_CHECKS": True}
     wrapper = DatabaseWrapper(settings, "default")
     ours = connections["default"]
     connections["default"] = wrapper

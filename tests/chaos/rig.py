@@ -4,6 +4,7 @@ The simulator in this process is the ground truth; a Valkey of the rig's own can
 replaced; both are reached through proxies that can be told to fail.
 """
 
+import datetime as dt
 import json
 import os
 import signal
@@ -211,12 +212,18 @@ class Rig:
         Poll.objects.exclude(due_at=None).update(due_at=now, leased_until=None)
         until(lambda: Run.objects.count() == len(world.runs()), seconds, "all runs to be found")
         begun = timezone.now()
-        Poll.objects.update(due_at=begun, leased_until=None)
-        until(
-            lambda: not Poll.objects.exclude(last_ok_at__gt=begun, leased_until=None).exists(),
-            seconds,
-            "each run to be read after its end",
-        )
+        Poll.objects.update(leased_until=None)
+        until(lambda: _all_were_read(begun), seconds, "each run to be read after its end")
+
+
+def _all_were_read(since: dt.datetime) -> bool:
+    """Whether every run was read after `since` and none is held; what was not is made due.
+
+    Not once for all: a poll under way sets its run's next time at its end, over ours.
+    """
+    unread = Poll.objects.exclude(last_ok_at__gt=since)
+    unread.filter(leased_until=None).update(due_at=since)
+    return not unread.exists() and not Poll.objects.exclude(leased_until=None).exists()
 
 
 class _pointed_at:  # noqa: N801
