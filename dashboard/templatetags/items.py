@@ -25,6 +25,12 @@ def strip_bars(context: template.Context, strip: Strip) -> SafeString:
     return strip_items.bars(strip, _place(context))
 
 
+@register.simple_tag(takes_context=True)
+def step_ref(context: template.Context, position: int) -> str:
+    """Where a step stands in the timeline: on this page if all steps do, else in its window."""
+    return _place(context).ref(position)
+
+
 def _place(context: template.Context) -> step_items.Place:
     is_short = bool(context.get("is_short"))
     return step_items.Place(context["run"], context["audience"], context["now"], is_short)

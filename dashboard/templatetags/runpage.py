@@ -20,16 +20,6 @@ def page_url(context: template.Context, page: str, *parts: str | int) -> str:
     return audience.url(page, context["run"], *parts)
 
 
-@register.simple_tag(takes_context=True)
-def step_ref(context: template.Context, position: int, gone: int | None = None) -> str:
-    """Where a step stands in the timeline: on this page if all steps do, else in its window."""
-    place = f"#s{position}" if gone is None else f"#s{position}-was-{gone}"
-    if context.get("is_short"):
-        return place
-    audience: Audience = context["audience"]
-    return f"{audience.url('timeline', context['run'])}?at={position}{place}"
-
-
 @register.filter
 def may_see(audience: Audience, page: str) -> bool:
     return audience.may_see(page)
