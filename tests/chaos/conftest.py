@@ -22,29 +22,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         mark = item.get_closest_marker("row")
         (kept if mark is None or _belongs(mark.args[0]) else dropped).append(item)
-    items[:] = _dealt(kept) if current_pass() == "short" else kept
+    items[:] = kept
     config.hook.pytest_deselected(items=dropped)
-
-
-# Rows of the short pass by how long they take; those that are not named take less.
-LONGEST_FIRST = (
-    *("hostile", "clocks", "stops", "cuts", "deaf", "order", "drift", "kills", "reconnects"),
-    *("wires", "beats", "redis"),
-)
-
-
-def _dealt(items: list[pytest.Item]) -> list[pytest.Item]:
-    """So that each process of xdist, which gives out one part after the other, begins with a row
-    that takes long, and none is left with such a one when the others are done."""
-    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
-
-    def rank(item: pytest.Item) -> int:
-        mark = item.get_closest_marker("row")
-        return ranks.get(mark.args[0], len(ranks)) if mark else len(ranks)
-
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    ranked = sorted(items, key=rank)
-    return [item for first in range(processes) for item in ranked[first::processes]]
 
 
 def _belongs(name: str) -> bool:
