@@ -71,6 +71,15 @@ def head(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
     }
 
 
+def no_steps(run: Run) -> dict[str, Any]:
+    """Context of `runs/_none.html`: why there are no steps, if there are none."""
+    return {
+        "run": run,
+        "total": outline.of(run).total,
+        "has_details": has_details(run, poll_of(run)),
+    }
+
+
 def _oddities(run: Run) -> list[dict[str, Any]]:
     """What does not agree in the record as it stands, in the shape of a contradiction."""
     gone, open_calls = (outline.of(run).gone, 0) if run.step_count else (0, 0)

@@ -130,6 +130,7 @@ def _around(run: Run, page: Page, audience: Audience) -> Iterator[Part]:
     yield Part("tabs", _piece("runs/_tabs.html", run_page.tabs(run, audience, page.tab)))
     if page.tab == "timeline":
         yield Part("above", _piece("runs/_above.html", timeline.above(run, audience, now)))
+        yield Part("none", _piece("runs/_none.html", run_page.no_steps(run)))
 
 
 def _heavy(run: Run, page: Page, audience: Audience) -> Iterator[Part]:

@@ -22,6 +22,7 @@ runs/_tabs.html                       run_page.tabs(run, audience, tab)      nav
 runs/_strip.html                      timeline.strip(run, audience, now,     figure#run-strip
                                       tab)
 runs/_above.html                      timeline.above(run, audience, now)     div#above-steps
+runs/_none.html                       run_page.no_steps(run)                 div#no-steps
 runs/_timeline.html                   timeline.page(run, audience, now, ..)  section#timeline
 (dashboard.step_items)                timeline.item(line, run, audience,     li#s<position>
                                       now)

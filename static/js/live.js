@@ -156,7 +156,7 @@ on("htmx:oobBeforeSwap", (event) => {
   const fresh = fragment.firstElementChild;
   if (target.id === "steps") tell(target, "runsheet:take", { items: [...fragment.children] });
   else if (fresh?.id !== target.id) return;
-  else if (target.id !== "above-steps" || !document.querySelector("#steps[data-filtered]")) bring(target, fresh);
+  else if (!["above-steps", "no-steps"].includes(target.id) || !document.querySelector("#steps[data-filtered]")) bring(target, fresh);
   event.preventDefault();
 });
 

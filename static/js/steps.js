@@ -30,7 +30,6 @@ function take(items) {
   }
   offerRest();
   if (!added) return;
-  find("#timeline > .empty")?.remove();
   if (choice.checked) toEnd();
   count(added);
 }

@@ -117,6 +117,31 @@ def test_a_new_step_appears_without_a_reload(reader: Page, site: str, run: Run) 
     assert reader.title().startswith("✓ ")
 
 
+def test_why_there_are_no_steps_follows_how_the_run_stands(
+    reader: Page, site: str, run: Run
+) -> None:
+    Run.objects.update(status="queued")
+    open_run(reader, site, run)
+    why = reader.locator("#no-steps")
+    expect(why).to_contain_text("Not started")
+    change(run, status="running")
+    expect(why).to_contain_text("No steps yet")
+    change(run, steps=1)
+    expect(why).to_be_empty()
+
+
+def test_a_page_without_a_match_says_so_alone_while_the_run_goes_on(
+    reader: Page, site: str, run: Run
+) -> None:
+    open_run(reader, site, run, "?type=output")
+    why = reader.locator("#timeline .empty")
+    expect(why).to_contain_text("No step matches")
+    change(run, steps=1)
+    expect(reader.locator("#run-head")).to_contain_text("Steps1")
+    expect(why).to_have_count(1)
+    expect(reader.locator("#steps > li")).to_have_count(0)
+
+
 def test_the_whole_request_appears_when_the_details_bring_it(
     reader: Page, site: str, run: Run
 ) -> None:

@@ -37,14 +37,15 @@ class Org:
 
     def _says(self, run_id: str) -> Any:
         now = timezone.now()
+        minute = now.replace(second=0, microsecond=0).isoformat()
         self.asked[int(now.timestamp())] += 1
         self.by_run[run_id] += 1
         if self.is_down:
             return reply({}, 503)
         if run_id in self.poison:
             return reply(b"<html>")
-        steps = [step(1, timestamp=now.isoformat())]
-        return details(steps, id=run_id, createdAt=START.isoformat(), startedAt=now.isoformat())
+        steps = [step(1, timestamp=minute)]
+        return details(steps, id=run_id, createdAt=START.isoformat(), startedAt=minute)
 
     def tick(self) -> None:
         while self.api.poll() >= poller.BATCH:
