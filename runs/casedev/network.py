@@ -1,25 +1,31 @@
-"""A deadline for a whole exchange. httpx's timeouts hold for each read alone, so a server that
-sends a byte now and then could hold a thread, and the lease of a run, for ever."""
+"""How Case.dev, and webhooks, are reached: over connections to places that may be asked, within a
+deadline for the whole exchange. httpx's timeouts hold for each read alone, so a server that sends a
+byte now and then could hold a thread, and the lease of a run, for ever."""
 
 import logging
 import socket
-import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import NamedTuple
 
-import httpcore
 import httpx
 
 from runs.casedev import places
+from runs.casedev.connection import Connection
 
 logger = logging.getLogger(__name__)
 
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+
+
+class Server(NamedTuple):
+    host: str
+    port: int
+    is_tls: bool
 
 
 @contextmanager
@@ -32,144 +38,103 @@ def deadline(ends_at: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def _within(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-    """`timeout`, but no longer than what is left; raises `late` when nothing is."""
+def _left(limit: float) -> float:
+    """`limit`, but no longer than what is left; raises TimeoutError when nothing is."""
     ends_at = _ends_at.get()
-    if ends_at is None:
-        return timeout
-    left = ends_at - time.monotonic()
+    left = limit if ends_at is None else min(limit, ends_at - time.monotonic())
     if left <= 0:
-        raise late("the deadline has passed")
-    return left if timeout is None else min(timeout, left)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _within(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        timeout = _within(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(httpcore.SyncBackend):
-    """Connects to addresses that have been looked at, and never to a name.
-
-    `as_this_machine`: to this machine and nowhere else; otherwise to public addresses only.
-    """
-
-    def __init__(self, as_this_machine: bool) -> None:
-        super().__init__()
-        self._as_this_machine = as_this_machine
-        self._of_thread = threading.local()
-
-    def made(self) -> int:
-        """How many connections this thread has begun to make."""
-        return getattr(self._of_thread, "made", 0)
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        self._of_thread.made = self.made() + 1
-        problem: Exception = httpcore.ConnectError("the name has no address")
-        for address in self._addresses(host, port):
-            left = _within(timeout, httpcore.ConnectTimeout)
-            try:
-                stream = super().connect_tcp(address, port, left, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-            else:
-                return _Stream(stream)
-        raise problem
-
-    def _addresses(self, host: str, port: int) -> list[str]:
-        """All of them, or none: a name with one address inside a network is not to be trusted."""
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name cannot be resolved") from error
-        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
-        for address in addresses:
-            if not places.may_be_reached(address, self._as_this_machine):
-                logger.error("%s leads to %s, which is not asked", host, address)
-                raise httpcore.ConnectError("the name leads into a network")
-        return addresses
+        raise TimeoutError("the deadline has passed")
+    return left
 
 
 class Transport(httpx.BaseTransport):
-    """httpx's own transport, one for each thread, over connections that keep to the `deadline`.
-    No proxy, HTTP/1.1.
-
-    A pool that threads share looks through all of its connections at the start and at the end of
-    each request: with sixteen of them a quarter of a small poll's time.
+    """One connection for each thread, each keeping to the `deadline`. No proxy, HTTP/1.1, and
+    only addresses that have been looked at: this machine's if `as_this_machine`, else public ones.
     """
 
     def __init__(self, as_this_machine: bool, keepalive: float) -> None:
         """`keepalive`: seconds for which a connection is kept that nothing is sent over."""
+        self._as_this_machine, self._keepalive = as_this_machine, keepalive
         self._tls = httpx.create_ssl_context(trust_env=False)
-        self._limits = httpx.Limits(max_connections=1, keepalive_expiry=keepalive)
-        self._backend = _Backend(as_this_machine)
+        self._tls.set_alpn_protocols(["http/1.1"])
         self._of_thread = threading.local()
-        self._all: weakref.WeakSet[_OfThread] = weakref.WeakSet()
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Ask again when a kept connection turns out to be closed: the other side let it go at
-        the moment we used it. Ends, since each kept connection can fail so but once."""
-        while (response := self._unless_let_go(request)) is None:
-            pass
-        return response
+        """Ask again over a new connection when a kept one turns out to be closed: the other side
+        let it go at the moment we used it."""
+        kept = self._kept(_server(request.url))
+        if kept is not None:
+            try:
+                return kept.ask(request)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if request.method != "GET":
+                    raise
+        return self._connected(request).ask(request)
 
     def close(self) -> None:
         """Close the connections of all threads; none may be in the middle of a request."""
-        for transport in list(self._all):
-            transport.close()
+        for connection in list(self._all):
+            connection.close()
 
-    def _unless_let_go(self, request: httpx.Request) -> httpx.Response | None:
-        transport = self._own()
-        made = self._backend.made()
-        try:
-            return transport.handle_request(request)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            if request.method != "GET" or self._backend.made() > made:
-                raise
+    def _kept(self, server: Server) -> Connection | None:
+        """This thread's connection, if it leads to `server` and can still be used."""
+        known, connection = getattr(self._of_thread, "connection", (None, None))
+        if connection is None:
+            return None
+        is_fresh = time.monotonic() - connection.used_at < self._keepalive
+        if known == server and is_fresh and connection.is_usable:
+            return connection  # type: ignore[no-any-return]
+        connection.close()
         return None
 
-    def _own(self) -> "_OfThread":
-        own: _OfThread | None = getattr(self._of_thread, "transport", None)
-        if own is None:
-            own = self._of_thread.transport = _OfThread(self._tls, self._limits, self._backend)
-            self._all.add(own)
-        return own
+    def _connected(self, request: httpx.Request) -> Connection:
+        server, limit = _server(request.url), request.extensions["timeout"]["connect"]
+        problem: httpx.TransportError = httpx.ConnectError("the name has no address")
+        for address in self._addresses(server):
+            try:
+                connection = Connection(self._open(address, server, limit), _left)
+            except TimeoutError:
+                problem = httpx.ConnectTimeout("the server does not answer")
+            except OSError as error:  # a TLS error is one too
+                problem = httpx.ConnectError(type(error).__name__)
+            else:
+                self._of_thread.connection = server, connection
+                self._all.add(connection)
+                return connection
+        raise problem
+
+    def _open(self, address: str, server: Server, limit: float) -> socket.socket:
+        plain = socket.create_connection((address, server.port), _left(limit))
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not server.is_tls:
+                return plain
+            plain.settimeout(_left(limit))
+            return self._tls.wrap_socket(plain, server_hostname=server.host)
+        except BaseException:
+            plain.close()
+            raise
+
+    def _addresses(self, server: Server) -> list[str]:
+        """All of them, or none: a name with one address inside a network is not to be trusted."""
+        try:
+            found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError("the name cannot be resolved") from error
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+        for address in addresses:
+            if not places.may_be_reached(address, self._as_this_machine):
+                logger.error("%s leads to %s, which is not asked", server.host, address)
+                raise httpx.ConnectError("the name leads into a network")
+        return addresses
 
 
-class _OfThread(httpx.HTTPTransport):
-    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits, backend: _Backend) -> None:
-        super().__init__(verify=tls, trust_env=False, limits=limits)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls,
-            max_connections=limits.max_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=backend,
-        )
+def _server(url: httpx.URL) -> Server:
+    match url.scheme:
+        case "https":
+            return Server(url.raw_host.decode(), url.port or 443, is_tls=True)
+        case "http":
+            return Server(url.raw_host.decode(), url.port or 80, is_tls=False)
+        case _:
+            raise httpx.UnsupportedProtocol("neither http nor https")

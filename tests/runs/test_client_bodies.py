@@ -186,7 +186,7 @@ def drip(before: bytes, drop: bytes) -> RawServer:
 @pytest.mark.parametrize(
     ("before", "drop"),
     [
-        (b"", b"H"),  # not even a status line
+        (b"HTTP/1.1 200 ", b"O"),  # not even a status line
         (b"HTTP/1.1 200 OK\r\n", b"x-more: 1\r\n"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"x"),
         (b"HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n", b"x"),
