@@ -5,7 +5,7 @@ import warnings
 
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import worker_init
+from celery.signals import task_prerun, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
@@ -19,8 +19,11 @@ app.autodiscover_tasks()
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def keep_connections(**_: object) -> None:
-    """Ticks come each second; a connection for each would cost more than what it asks. Django
-    looks after every task whether one is still good."""
+    """Ticks come each second; a connection for each would cost more than what it asks. Celery
+    closes them around each task, but for CELERY_DB_REUSE_MAX; what Django does between requests
+    is done before each task instead: look whether one is still good, and how old."""
     from django.conf import settings
+    from django.db import close_old_connections
 
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 60
+    task_prerun.connect(close_old_connections)

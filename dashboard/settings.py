@@ -1,5 +1,6 @@
 """Settings of Runsheet. Every one that people set comes from the environment; README lists them."""
 
+import sys
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -290,6 +291,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Tasks, before Celery closes their connections to the database: never (`dashboard.celery`).
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_BEAT_SCHEDULER = "dashboard.beat:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 # A tick that nobody took within its second is worthless: the next one says the same.

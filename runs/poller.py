@@ -131,6 +131,10 @@ def wind_down() -> None:
     _winds_down.set()
 
 
+def winds_down() -> bool:
+    return _winds_down.is_set()
+
+
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="poll")

@@ -13,10 +13,13 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="runs.poll_due")
 def poll_due() -> None:
-    """Poll what is due; wake another worker at once if there may be more."""
+    """Poll what is due; while there may be more, go on and wake another worker too.
+
+    To leave the rest to a message would leave it to chance: it may come to a worker whose hands
+    are full, and this one would wait for the next tick.
+    """
     callbacks.remind()
-    claimed = poller.poll_due()
-    if claimed >= poller.BATCH:
+    while poller.poll_due() >= poller.BATCH and not poller.winds_down():
         poll_due.apply_async(expires=5)
 
 

@@ -7,6 +7,7 @@ browsers. `product`: starts the whole product as processes.
 """
 
 import fcntl
+import gc
 import os
 import socket
 import threading
@@ -58,6 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "product" in fixtures:
             item.add_marker(pytest.mark.product)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: it need not be looked through, each time
+    that garbage is."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

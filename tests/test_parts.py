@@ -9,10 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.db import connections
 
 from dashboard.beat import Scheduler, app
-from dashboard.celery import keep_connections
 from tests import environment
 from tests.product import ROOT, free_port
 
@@ -56,7 +54,41 @@ def test_beat_sleeps_until_its_time_and_not_a_little_less(
     assert ticks <= 3 * len(sent) + 3
 
 
-def test_a_worker_keeps_its_connection_from_tick_to_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 0)
-    keep_connections()
-    assert connections["default"].settings_dict["CONN_MAX_AGE"] > 1
+# As a worker does before and after each task; it prints how many connections five tasks took, and
+# how many five more when each leaves an old one.
+TASKS = """
+from unittest.mock import Mock
+from celery import signals
+from dashboard.celery import app
+app.set_default()
+app.finalize()
+signals.worker_init.send(sender=None)
+from django.db import connection
+from django.db.backends.signals import connection_created
+made = []
+connection_created.connect(lambda **_: made.append(1), weak=False)
+sender = Mock()
+sender.request.is_eager = False
+for is_old in (False, True):
+    made.clear()
+    for _ in range(5):
+        signals.task_prerun.send(sender=sender)
+        connection.ensure_connection()
+        if is_old:
+            connection.close_at = 0
+        signals.task_postrun.send(sender=sender)
+    print(len(made))
+"""
+
+
+def test_a_worker_keeps_its_connection_from_task_to_task_until_it_is_old(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", TASKS],
+        cwd=ROOT,
+        env=environment.bare() | {"RUNSHEET_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert told.stdout.split() == ["1", "4"]

@@ -42,6 +42,7 @@ class World:
     run: Run
     tokens: dict[str, str]
     clients: dict[str, Client] = field(default_factory=dict)
+    _addresses: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def made(cls) -> "World":
@@ -80,6 +81,11 @@ class World:
 
     def address(self, route: str, role: str) -> str:
         """`route` about run A. Who holds link B asks it for what belongs to run A."""
+        if (route, role) not in self._addresses:
+            self._addresses[route, role] = self._address(route, role)
+        return self._addresses[route, role]
+
+    def _address(self, route: str, role: str) -> str:
         link_a = link_of(self.tokens["link A"])
         parts = {
             "<run_id:run_id>": "run_a",
