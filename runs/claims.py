@@ -57,9 +57,12 @@ class Claim(msgspec.Struct, frozen=True):
     lag: float = 0.0  # seconds from when it was due to the claim
 
 
-def claim(now: dt.datetime, most: int, only: int | None = None) -> list[Claim]:
-    """Lease up to `most` due runs, or the run `only` whether due or not, if nobody holds it."""
-    polls = Poll.objects.due(now + EARLY) if only is None else Poll.objects.free(now, only)
+def claim(
+    now: dt.datetime, most: int, only: int | None = None, early: dt.timedelta = EARLY
+) -> list[Claim]:
+    """Lease up to `most` runs that are due or will be `early`, or the run `only`, due or not,
+    if nobody holds it."""
+    polls = Poll.objects.due(now + early) if only is None else Poll.objects.free(now, only)
     ask_until = time.monotonic() + ASK_WITHIN
     with transaction.atomic():
         leased = list(

@@ -91,24 +91,24 @@ class Asked(msgspec.Struct, frozen=True):
         return self.answer is not None and self.seen == self.held.seen_digest
 
 
-def poll_due(most: int = BATCH, case_dev: Client | None = None) -> int:
-    """Poll what is due, up to `most`; returns how many were claimed.
+def poll_due(most: int = BATCH, case_dev: Client | None = None, early: dt.timedelta = EARLY) -> int:
+    """Poll what is due or will be `early`, up to `most`; returns how many were claimed.
 
     A full batch means that more may be due.
     """
     try:
         with _room.some(most) as room:
-            return _poll_due(room, case_dev or client()) if room else 0
+            return _poll_due(room, case_dev or client(), early) if room else 0
     finally:
         notices.beat()  # whatever came of it: who finishes rounds is not deaf
 
 
-def _poll_due(most: int, case_dev: Client) -> int:
+def _poll_due(most: int, case_dev: Client, early: dt.timedelta) -> int:
     now = _now()
     # The allowance may be the one probe of an outage: it is not spent on having nothing to ask.
-    is_any_due = Poll.objects.due(now + EARLY).exists()
+    is_any_due = Poll.objects.due(now + early).exists()
     allowed = breaker.allowance(now, most) if is_any_due else 0
-    claims = claim(now, allowed) if allowed else []
+    claims = claim(now, allowed, early=early) if allowed else []
     this = Round(case_dev, notices.watched(held.run for held in claims))
     reports = gather(claims, this)
     heard = [report.error for report in reports if report.tells_of_upstream]

@@ -13,14 +13,17 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="runs.poll_due")
 def poll_due() -> None:
-    """Poll what is due; while there may be more, go on and wake another worker too.
+    """Poll what is due; while there may be more, go on and wake another worker too. Whoever goes on
+    does not wait for a tick, and so asks before its time about nothing.
 
     To leave the rest to a message would leave it to chance: it may come to a worker whose hands
     are full, and this one would wait for the next tick.
     """
     callbacks.remind()
-    while poller.poll_due() >= poller.BATCH and not poller.winds_down():
+    claimed = poller.poll_due()
+    while claimed >= poller.BATCH and not poller.winds_down():
         poll_due.apply_async(expires=5)
+        claimed = poller.poll_due(early=dt.timedelta())
 
 
 @shared_task(name="runs.discover")
