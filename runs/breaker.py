@@ -125,7 +125,7 @@ def _succeeded(state: Upstream, now: dt.datetime, *, was_answered: bool) -> None
             notices.publish_upstream()
         return
     # Reading costs no lock, so the row is written only when it tells something new.
-    is_stale = state.last_ok_at is None or state.last_ok_at < now - NOTED_EVERY
+    is_stale = state.last_ok_at is None or state.last_ok_at <= now - NOTED_EVERY
     if state.failures or (heard and is_stale):
         Upstream.objects.filter(pk=Upstream.SOLE).update(failures=0, **heard)
 
