@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from urllib.parse import urljoin
 
 from django.contrib.auth.models import User
@@ -170,13 +170,7 @@ def _run(chance: random.Random, number: int) -> dict[str, object]:
     lasted = dt.timedelta(seconds=chance.expovariate(1 / 400))
     has_ended = status != "running"
     rare = " zebra" if number % 10_007 == 0 else ""
-    row: dict[str, object] = {
-        field.attname: field.get_default() for field in Run._meta.concrete_fields
-    }
-    for name in ("unreported", "contradictions"):
-        row[name] = "[]"
-    row.pop("id", None)
-    return row | {
+    return _defaults() | {
         "run_id": f"run_list_{number}",
         "agent_id": "agent_rare" if number % 50_021 == 0 else f"agent_{number % AGENTS}",
         "status": "suspended" if number % 200_003 == 7 else status,
@@ -193,3 +187,11 @@ def _run(chance: random.Random, number: int) -> dict[str, object]:
         "changed_at": at,
         "version": 1,
     }
+
+
+@cache
+def _defaults() -> dict[str, object]:
+    """A value for each column of a run but its key, as the database takes it."""
+    row = {field.attname: field.get_default() for field in Run._meta.concrete_fields}
+    del row["id"]
+    return row | {"unreported": "[]", "contradictions": "[]"}
