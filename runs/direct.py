@@ -51,6 +51,15 @@ def has_gone(model: type[Model], run: int) -> bool:
         return cursor.fetchone() is not None
 
 
+def counted(model: type[Model], run: int, column: str) -> tuple[int, int | None]:
+    """How many items of the run have not vanished, and the sum of their `column`; None if none
+    has one. The database adds: the sum must fit into 64 bits."""
+    with connection.cursor() as cursor:
+        cursor.execute(_counting(model, column), (run,))
+        count, total = cursor.fetchone()
+    return count, None if total is None else int(total)
+
+
 def change(model: type[Model], key: int, changed: Mapping[str, Any]) -> None:
     """Write columns, named as the attributes, of the row `key`."""
     fields = [_field(model, name) for name in changed]
@@ -151,6 +160,14 @@ def _select(model: type[Model], names: tuple[str, ...], known: tuple[str, ...]) 
 @lru_cache(maxsize=8)
 def _gone_statement(model: type[Model]) -> str:
     return f"SELECT 1 FROM {_table(model)} WHERE run_id = %s AND vanished_at IS NOT NULL LIMIT 1"
+
+
+@lru_cache(maxsize=8)
+def _counting(model: type[Model], column: str) -> str:
+    return (
+        f"SELECT COUNT(*), SUM({_column(model, column)}) FROM {_table(model)}"
+        " WHERE run_id = %s AND vanished_at IS NULL"
+    )
 
 
 @lru_cache(maxsize=256)

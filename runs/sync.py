@@ -13,14 +13,13 @@ from typing import Any
 
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Sum
 
 from runs import columns, direct, items, packing, prompts, searching, text
 from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
 from runs.causes import failure_cause
-from runs.models import Fingerprint, Payload, Revision, Run, Step
+from runs.models import Fingerprint, Payload, Revision, Run, Step, UsageEntry
 from runs.tally import Tally
 
 # A value among these that changes after it was set is a contradiction in the record, so the
@@ -103,7 +102,7 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     entries = items.sync_entries(run, usage.entries, kept, version, now, notes)
     fresh = _settled(run, reading.sent, notes) | {"unreported": columns.unreported(details)}
     fresh |= _counted_steps(tally) if tally is not None else {}
-    fresh |= _counted_entries(run, notes) if entries else {}
+    fresh |= _counted_entries(run, len(usage.entries or ()), notes) if entries else {}
     fresh |= _derived(run, fresh)
     fresh["contradictions"] = _contradictions(run, notes, now)
 
@@ -172,14 +171,15 @@ def _counted_steps(tally: Tally) -> columns.Columns:
     }
 
 
-def _counted_entries(run: Run, notes: Notes) -> columns.Columns:
-    present = run.entries.filter(vanished_at=None)
-    count = present.count()
-    if count < SAFE_SUM:
-        total = present.aggregate(total=Sum("cost_micros"))["total"]
+def _counted_entries(run: Run, sent: int, notes: Notes) -> columns.Columns:
+    """`sent`: how many the answer held, and so how many are present at most."""
+    if sent < SAFE_SUM:
+        count, total = direct.counted(UsageEntry, run.pk, "cost_micros")
     else:
-        costs = [cost for cost in present.values_list("cost_micros", flat=True) if cost is not None]
-        total = sum(costs) if costs else None
+        present = run.entries.filter(vanished_at=None)
+        costs = list(present.values_list("cost_micros", flat=True))
+        count, known = len(costs), [cost for cost in costs if cost is not None]
+        total = sum(known) if known else None
     if total is not None and text.whole(total) is None:
         notes.append("The sum of usage.entries is too large a number to be kept.")
         total = None

@@ -1,6 +1,7 @@
 """The admin of the record: found, filtered and read by those who may, edited by nobody."""
 
 import json
+import re
 import zlib
 from typing import Any
 
@@ -399,6 +400,18 @@ def test_the_raw_payload_is_downloaded_byte_for_byte_and_runs_nowhere(root: Clie
 def test_a_download_of_no_payload_is_not_found(root: Client, client: Client) -> None:
     assert root.get("/admin/runs/payload/999/download/").status_code == 404
     assert client.get("/admin/runs/payload/999/download/").status_code == 302
+
+
+def test_the_pages_of_a_list_follow_one_another(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bounded, "MOST", 110)
+    make_runs(120)
+    pages = [root.get(path_of(Run) + query).text for query in ("", "?p=2", "?p=3")]
+    shown = [re.findall(r">(run_\d+)</a></th>", page) for page in pages]
+    assert [len(names) for names in shown] == [50, 50, 10]
+    newest = Run.objects.order_by("-listed_at", "-id").values_list("run_id", flat=True)
+    assert [name for names in shown for name in names] == list(newest[:110])
 
 
 def test_a_list_counts_and_pages_only_so_far_and_says_so(
