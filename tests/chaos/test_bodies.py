@@ -19,7 +19,7 @@ from runs.models import Run
 from tests.chaos.rows import Cases
 from tests.runs.answers import KEY, details
 from tests.runs.polling import Api, claim_of, due_run, make_due, poll_of
-from tests.runs.rawserver import RawServer, Script, ok
+from tests.runs.rawserver import RawServer, Script, ok, saying
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either, pytest.mark.timeout(0)]
 DEADLINE, CAP = 0.3, 512 * 1024
@@ -65,14 +65,6 @@ def test_a_bomb_takes_no_more_memory_than_the_cap() -> None:
             assert tracemalloc.get_traced_memory()[1] < 6 * CAP
         finally:
             tracemalloc.stop()
-
-
-def _say(*pieces: bytes) -> Script:
-    def script(peer: socket.socket) -> None:
-        for piece in pieces:
-            peer.sendall(piece)
-
-    return script
 
 
 def _slow_head(chance: Random) -> Script:
@@ -122,11 +114,11 @@ def _endless(chance: Random) -> Script:
 
 def _endless_head(chance: Random) -> Script:
     line = b"x-%d: " % chance.randrange(10) + b"y" * 60_000 + b"\r\n"
-    return _say(HEAD, *[line] * 4)
+    return saying(HEAD, *[line] * 4)
 
 
 def _cut(chance: Random) -> Script:
-    return _say(ok(GOOD)[: chance.randrange(1, len(ok(GOOD)) - 1)])
+    return saying(ok(GOOD)[: chance.randrange(1, len(ok(GOOD)) - 1)])
 
 
 def _reset(chance: Random) -> Script:
@@ -140,16 +132,16 @@ def _reset(chance: Random) -> Script:
 
 
 def _longer(chance: Random) -> Script:
-    return _say(ok(GOOD, length=len(GOOD) + chance.randrange(1, 10_000)))
+    return saying(ok(GOOD, length=len(GOOD) + chance.randrange(1, 10_000)))
 
 
 def _shorter(chance: Random) -> Script:
-    return _say(ok(GOOD, length=chance.randrange(1, len(GOOD) - 1)))
+    return saying(ok(GOOD, length=chance.randrange(1, len(GOOD) - 1)))
 
 
 def _bad_length(chance: Random) -> Script:
     words = chance.choice((b"-1", b"abc", b"1e3", b"99999999999999999999", b"5, 6"))
-    return _say(HEAD + b"content-length: " + words + b"\r\n\r\n" + GOOD[:5])
+    return saying(HEAD + b"content-length: " + words + b"\r\n\r\n" + GOOD[:5])
 
 
 def _bad_chunks(chance: Random) -> Script:
@@ -162,25 +154,27 @@ def _bad_chunks(chance: Random) -> Script:
         b"2\r\n{}0\r\n\r\n",
         b"G\r\n{}\r\n",
     )
-    return _say(CHUNKED + chance.choice(sizes))
+    return saying(CHUNKED + chance.choice(sizes))
 
 
 def _bomb(chance: Random) -> Script:
-    return _say(ok(BOMB, "content-encoding: gzip"))
+    return saying(ok(BOMB, "content-encoding: gzip"))
 
 
 def _bad_gzip(chance: Random) -> Script:
     packed = bytearray(gzip.compress(GOOD))
     if chance.random() < 0.5:
-        return _say(ok(bytes(packed[: chance.randrange(1, len(packed))]), "content-encoding: gzip"))
+        return saying(
+            ok(bytes(packed[: chance.randrange(1, len(packed))]), "content-encoding: gzip")
+        )
     packed[chance.randrange(20, len(packed))] ^= 0xFF
     packed[0] ^= 0xFF
-    return _say(ok(bytes(packed), "content-encoding: gzip"))
+    return saying(ok(bytes(packed), "content-encoding: gzip"))
 
 
 def _other_encoding(chance: Random) -> Script:
     name = chance.choice(("br", "deflate", "zstd", "compress", "gzip, gzip", "x-unknown"))
-    return _say(ok(zlib.compress(GOOD), f"content-encoding: {name}"))
+    return saying(ok(zlib.compress(GOOD), f"content-encoding: {name}"))
 
 
 def _redirect(chance: Random) -> Script:
@@ -188,12 +182,14 @@ def _redirect(chance: Random) -> Script:
     where = chance.choice(
         ("http://169.254.169.254/", "//elsewhere.example/", "file:///etc/passwd", "/", "\x7f")
     )
-    return _say(f"HTTP/1.1 {status} Go\r\nlocation: {where}\r\ncontent-length: 0\r\n\r\n".encode())
+    return saying(
+        f"HTTP/1.1 {status} Go\r\nlocation: {where}\r\ncontent-length: 0\r\n\r\n".encode()
+    )
 
 
 def _not_http(chance: Random) -> Script:
     said = (b"SSH-2.0-x\r\n", b"\x16\x03\x01", b"HTTP/9.9 200 OK\r\n\r\n", b"<html>", b"\0" * 99)
-    return _say(chance.choice(said))
+    return saying(chance.choice(said))
 
 
 def _not_json(chance: Random) -> Script:
@@ -208,7 +204,7 @@ def _not_json(chance: Random) -> Script:
         b"{" * 5_000,
         GOOD + b"}",
     )
-    return _say(ok(chance.choice(said)))
+    return saying(ok(chance.choice(said)))
 
 
 WAYS: list[tuple[str, Callable[[Random], Script]]] = [

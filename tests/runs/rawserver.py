@@ -56,3 +56,13 @@ def ok(body: bytes, *headers: str, length: int | None = None) -> bytes:
     """A whole 200 answer."""
     lines = ["HTTP/1.1 200 OK", f"content-length: {len(body) if length is None else length}"]
     return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def saying(*pieces: bytes) -> Script:
+    """Each piece of its own, so that they rarely come together."""
+
+    def script(peer: socket.socket) -> None:
+        for piece in pieces:
+            peer.sendall(piece)
+
+    return script

@@ -20,19 +20,9 @@ from runs.casedev.connection import HEAD_CAP
 from runs.casedev.errors import CaseDevError, Unreachable
 from runs.casedev.network import Transport
 from tests.runs.answers import KEY
-from tests.runs.rawserver import RawServer, Script, ok
+from tests.runs.rawserver import RawServer, Script, ok, saying
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def saying(*pieces: bytes) -> Script:
-    """Each piece of its own, so that they rarely come together."""
-
-    def script(peer: socket.socket) -> None:
-        for piece in pieces:
-            peer.sendall(piece)
-
-    return script
 
 
 def asked_twice(script: Script) -> int:
@@ -178,20 +168,21 @@ def test_a_key_cannot_add_a_line_to_a_request(end: str) -> None:
 
 
 def test_over_tls_the_servers_certificate_must_be_one_that_is_trusted(tmp_path: Path) -> None:
-    with _encrypted(tmp_path, "127.0.0.1") as (url, certificate):
+    with _encrypted(tmp_path, "127.0.0.1") as (url, certificate, met):
         stranger = Transport(as_this_machine=True, keepalive=5)
         with pytest.raises(Unreachable, match="cannot be reached"):
             Client(url, KEY, transport=stranger).details("run_1")
         friend = Transport(as_this_machine=True, keepalive=5)
         friend._tls.load_verify_locations(certificate)
         client = Client(url, KEY, transport=friend)
-        for _ in range(2):
+        for _ in range(3):
             assert client.details("run_1").body == b"{}"
+        assert len(met) == 1  # a handshake for each poll would be dear
         client.close()
 
 
 def test_over_tls_the_certificate_must_bear_the_servers_name(tmp_path: Path) -> None:
-    with _encrypted(tmp_path, "127.0.0.2") as (url, certificate):
+    with _encrypted(tmp_path, "127.0.0.2") as (url, certificate, _):
         transport = Transport(as_this_machine=True, keepalive=5)
         transport._tls.load_verify_locations(certificate)
         with pytest.raises(Unreachable, match="cannot be reached"):
@@ -199,12 +190,14 @@ def test_over_tls_the_certificate_must_bear_the_servers_name(tmp_path: Path) -> 
 
 
 @contextmanager
-def _encrypted(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """A server at 127.0.0.1 whose certificate says `name`; its URL, and the certificate."""
+def _encrypted(folder: Path, name: str) -> Iterator[tuple[str, Path, list[ssl.SSLSocket]]]:
+    """A server at 127.0.0.1 whose certificate says `name`: its URL, the certificate, and the
+    connections that came to speak."""
     certificate, key = _certificate(folder, name)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     listener = socket.create_server(("127.0.0.1", 0))
+    met: list[ssl.SSLSocket] = []
 
     def serve() -> None:
         while True:
@@ -214,6 +207,7 @@ def _encrypted(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
                 return
             try:
                 with context.wrap_socket(plain, server_side=True) as peer:
+                    met.append(peer)
                     while peer.recv(65536):
                         peer.sendall(ok(b"{}"))
             except OSError:
@@ -221,7 +215,7 @@ def _encrypted(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", certificate, met
     finally:
         listener.close()
 
