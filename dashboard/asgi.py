@@ -2,12 +2,14 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
+from dashboard.handler import Handler
 from dashboard.live.relay import Relay
 from dashboard.static import StaticFiles
 from dashboard.unread import Unread
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
-application = StaticFiles(Relay(Unread(get_asgi_application())))
+django.setup(set_prefix=False)
+application = StaticFiles(Relay(Unread(Handler())))

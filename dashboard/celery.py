@@ -19,11 +19,9 @@ app.autodiscover_tasks()
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def keep_connections(**_: object) -> None:
-    """Ticks come each second; a connection for each would cost more than what it asks. Celery
-    closes them around each task, but for CELERY_DB_REUSE_MAX; what Django does between requests
-    is done before each task instead: look whether one is still good, and how old."""
-    from django.conf import settings
+    """Celery closes connections to the database around each task, but for CELERY_DB_REUSE_MAX; what
+    Django does between requests is done before each task instead: look whether one is still good,
+    and how old."""
     from django.db import close_old_connections
 
-    settings.DATABASES["default"]["CONN_MAX_AGE"] = 60
     task_prerun.connect(close_old_connections)

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
-from django.utils.decorators import sync_and_async_middleware
 
 from dashboard.accounts import factors, given, sessions
 
@@ -91,18 +89,9 @@ def packed(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase
 _gzip = GZipMiddleware(lambda request: HttpResponse())
 
 
-@sync_and_async_middleware
-def shared_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            response = sealed(request, await get_response(request))
-            if is_worth_packing(response):  # in a thread: it takes milliseconds
-                return await sync_to_async(packed, thread_sensitive=False)(request, response)
-            return response
-
-        return answer_async
-
+def shared_headers(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = sealed(request, get_response(request))
         return packed(request, response) if is_worth_packing(response) else response

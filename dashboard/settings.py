@@ -66,6 +66,8 @@ else:
             },
         }
     }
+# A connection for each request, or each tick of each second, would cost more than what it asks.
+DATABASES["default"]["CONN_MAX_AGE"] = 60
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # What allauth counts (wrong passwords) and remembers (used codes) must be the same for every web

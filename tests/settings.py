@@ -16,3 +16,6 @@ if not ground.on_postgresql():
 STATIC_ROOT = BASE_DIR / ".cache" / "static"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes 0.3 s
+
+# No connection of a thread of the site outlasts the test that it answered.
+DATABASES["default"]["CONN_MAX_AGE"] = 0

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
 from django.db import DatabaseError
 from django.db.models import Q
@@ -19,7 +18,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import ResolverMatch
-from django.utils.decorators import sync_and_async_middleware
 
 from dashboard import sharing, visitors
 from dashboard.audit import chain, scene
@@ -271,17 +269,10 @@ def unwritten() -> HttpResponse:
     )
 
 
-@sync_and_async_middleware
-def recorded(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def recorded(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     memory = Middleware()
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponseBase:
-            with scene.of(request):
-                response = await get_response(request)
-                return await sync_to_async(memory.after)(request, response)
-
-        return answer_async
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         with scene.of(request):

@@ -8,7 +8,9 @@ take more, and costs nothing until then.
 import asyncio
 import logging
 import math
+import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -98,6 +100,7 @@ class Hub:
     def __init__(self) -> None:
         self.topics: dict[int, Topic] = {}
         self.listeners: set[Listener] = set()
+        self.of_link: Counter[int] = Counter()  # listeners who came by a link
         self.renderings = Renderings()
         self.newest_run = 0
         self.site: sight.Saying | None = None
@@ -126,17 +129,17 @@ class Hub:
     # Streams come and go ------------------------------------------------------------------
 
     def check_room(self, viewer: Viewer) -> None:
-        """Raises Full."""
+        """Raises Full. Called in the threads of requests."""
         if len(self.listeners) >= MOST_STREAMS:
             raise Full("This server has no room for another live page.")
-        if viewer.link_pk is not None:
-            of_link = sum(listener.viewer.link_pk == viewer.link_pk for listener in self.listeners)
-            if of_link >= MOST_STREAMS_A_LINK:
-                raise Full("This link has too many live pages open.")
+        if viewer.link_pk is not None and self.of_link[viewer.link_pk] >= MOST_STREAMS_A_LINK:
+            raise Full("This link has too many live pages open.")
 
     def enter(self, listener: Listener, versions: dict[int, int]) -> list[Topic]:
         """`versions`: the runs that the stream is about, at the versions the database has."""
         self.listeners.add(listener)
+        if listener.viewer.link_pk is not None:
+            self.of_link[listener.viewer.link_pk] += 1
         topics = []
         for run, version in versions.items():
             topic = self.topics.get(run)
@@ -156,6 +159,10 @@ class Hub:
 
     def leave(self, listener: Listener, runs: Iterable[int]) -> None:
         self.listeners.discard(listener)
+        if (link := listener.viewer.link_pk) is not None:
+            self.of_link[link] -= 1
+            if not self.of_link[link]:
+                del self.of_link[link]
         for run in runs:
             topic = self.topics[run]
             topic.listeners.discard(listener)
@@ -316,14 +323,15 @@ class Census(NamedTuple):
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+_making = threading.Lock()
 
 
-def hub() -> Hub:
-    """The hub of the running loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub()
-    return _hubs[loop]
+def of(loop: asyncio.AbstractEventLoop) -> Hub:
+    """The hub of that loop; may be asked for in any thread."""
+    with _making:
+        if loop not in _hubs:
+            _hubs[loop] = Hub()
+        return _hubs[loop]
 
 
 def census() -> Census:

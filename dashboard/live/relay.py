@@ -1,10 +1,9 @@
 """Carries event streams after Django has finished with their requests.
 
-Django keeps for as long as a response streams what it needed to answer the request: a thread for
-its synchronous parts (whether one is signed in is asked there), that thread's database connection,
-the request itself. With a thousand pages open that is a thousand threads. So a view hands its
-stream over; Django sends the status and headers, with all that middleware adds, and is done; the
-relay sends the rest.
+Django keeps for as long as a response streams what it needed to answer the request: the request
+itself, and a thread and its database connection for what is synchronous. With a thousand pages
+open that is a thousand threads. So a view, which runs in a thread, hands its stream over; Django
+sends the status and headers, with all that middleware adds, and is done; the relay sends the rest.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from dashboard.live import sse
 
 type Message = Mapping[str, Any]
-type Scope = dict[str, Any]
+type Scope = Mapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -38,26 +37,37 @@ class Carried(Protocol):
 
 
 class Handover:
-    __slots__ = ("stream",)
+    """Goes along with a request. `loop`: where the stream will be carried."""
 
-    def __init__(self) -> None:
+    __slots__ = ("loop", "stream")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.stream: Carried | None = None
 
 
-def respond(request: HttpRequest, stream: Carried) -> StreamingHttpResponse:
-    """The response that carries `stream`; without the relay below us, Django does it itself."""
-    handover = getattr(request, "scope", {}).get(KEY)
-    if handover is None:
-        return StreamingHttpResponse(stream.frames(), headers=sse.HEADERS)
+def handover_of(request: HttpRequest) -> Handover | None:
+    """None if no relay is around: a server without an event loop, which carries no streams."""
+    handover: Handover | None = getattr(request, "scope", {}).get(KEY)
+    return handover
+
+
+def respond(handover: Handover, stream: Carried) -> StreamingHttpResponse:
+    """The response that `stream` follows."""
     handover.stream = stream
     return StreamingHttpResponse(_nothing(), headers=sse.HEADERS)
 
 
 def withdraw(request: HttpRequest) -> None:
     """Carry nothing after all: another response takes the place of the one that would have."""
-    handover = getattr(request, "scope", {}).get(KEY)
-    if handover is not None:
+    if handover := handover_of(request):
         handover.stream = None
+
+
+def is_carried(scope: Scope) -> bool:
+    """Whether the relay sends what follows the head of the response."""
+    handover = scope.get(KEY)
+    return handover is not None and handover.stream is not None
 
 
 async def _nothing() -> AsyncGenerator[bytes]:
@@ -81,7 +91,7 @@ class Relay:
             await self.answer(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handover = Handover()
+        handover = Handover(asyncio.get_running_loop())
         has_started = False
 
         async def pass_on(message: Message) -> None:

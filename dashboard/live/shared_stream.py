@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -15,8 +14,8 @@ from dashboard import shared_pages, shared_reading, sharing
 from dashboard.disclosure import rules
 from dashboard.disclosure.sources import FromRecord
 from dashboard.door import Door
-from dashboard.live import relay, sight, sse
-from dashboard.live.hub import Full, Hub, hub
+from dashboard.live import opening, sight, sse
+from dashboard.live.hub import Hub
 from dashboard.live.renderings import Key, Made, Rendering
 from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, Parts, differing
 from dashboard.live.streams import Stream
@@ -38,7 +37,7 @@ def is_over(run: Run) -> bool:
     return sight.is_over(run)
 
 
-async def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBase:
+def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBase:
     """A stream, or one answer with the same pieces to who polls because none gets through."""
     tab = request.GET.get("tab", "timeline")
     given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
@@ -50,20 +49,11 @@ async def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpRespo
     since = int(given) if int(given) <= link.run.version else 0
     if tab == "read":  # which page of the document, as its own address would ask for it
         tab = f"read {Asked.from_query(request.GET).query}"
-    await sync_to_async(poller.attend)(link.run)
-    if sse.CONTENT_TYPE not in request.headers.get("Accept", ""):
-        return await sync_to_async(_once)(link, since, tab, door)
-    stream = SharedStream(hub(), link, since, tab, door)
-    try:
-        stream.hub.check_room(stream.viewer)
-    except Full as error:
-        return HttpResponse(
-            str(error),
-            status=503,
-            headers={"Retry-After": "30"},
-            content_type="text/plain; charset=utf-8",
-        )
-    return relay.respond(request, stream)
+    poller.attend(link.run)
+    if (handover := opening.wanted(request)) is None:
+        return _once(link, since, tab, door)
+    stream = SharedStream(opening.hub_of(handover), link, since, tab, door)
+    return opening.respond(handover, stream)
 
 
 class SharedStream(Stream):

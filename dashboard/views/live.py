@@ -6,18 +6,16 @@ import re
 from typing import NamedTuple
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
-from django.shortcuts import aget_object_or_404
+from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from dashboard import rows, run_page
 from dashboard.audience import STAFF, Audience
-from dashboard.live import fragments, relay, run_pieces, sight, sse, viewers
-from dashboard.live.hub import Full, hub
+from dashboard.live import fragments, opening, run_pieces, sight, viewers
 from dashboard.live.run_pieces import Page
-from dashboard.live.streams import ListStream, RunStream, Stream
+from dashboard.live.streams import ListStream, RunStream
 from dashboard.live.viewers import Viewer
 from dashboard.saved import columns
 from runs import poller
@@ -48,12 +46,12 @@ class AskedOfList(NamedTuple):
 
 
 @require_GET
-async def run_live(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    run = await aget_object_or_404(Run.objects.select_related("poll"), run_id=run_id)
-    return await answer_for_run(request, run, STAFF, viewers.signed_in(request))
+def run_live(request: HttpRequest, run_id: str) -> HttpResponseBase:
+    run = get_object_or_404(Run.objects.select_related("poll"), run_id=run_id)
+    return answer_for_run(request, run, STAFF, viewers.signed_in(request))
 
 
-async def answer_for_run(
+def answer_for_run(
     request: HttpRequest, run: Run, audience: Audience, viewer: Viewer
 ) -> HttpResponseBase:
     """The live answer for a page of `run`, whose right to see it has been checked.
@@ -65,36 +63,27 @@ async def answer_for_run(
     except Malformed as error:
         return _refusal(error)
     since = asked.since if asked.since <= run.version else 0  # an older backup is in use
-    await sync_to_async(poller.attend)(run)
-    if _wants_stream(request):
-        return _stream(request, RunStream(hub(), viewer, run, since, asked.page, audience))
-    return await sync_to_async(_run_once)(run, since, asked.page, audience)
+    poller.attend(run)
+    if (handover := opening.wanted(request)) is None:
+        return _run_once(run, since, asked.page, audience)
+    hub = opening.hub_of(handover)
+    stream = RunStream(hub, viewer, run, since, asked.page, audience)
+    return opening.respond(handover, stream)
 
 
 @require_GET
-async def runs_live(request: HttpRequest) -> HttpResponseBase:
+def runs_live(request: HttpRequest) -> HttpResponseBase:
     try:
         asked = _asked_of_list(request)
     except Malformed as error:
         return _refusal(error)
-    seen = asked.seen if asked.seen is not None else await sync_to_async(rows.newest)()
-    if not _wants_stream(request):
-        return await sync_to_async(_list_once)(asked, seen)
-    versions = await sync_to_async(sight.versions)(asked.shown)
-    viewer = viewers.signed_in(request)
-    return _stream(request, ListStream(hub(), viewer, asked.shown, versions, seen, asked.columns))
-
-
-def _wants_stream(request: HttpRequest) -> bool:
-    return sse.CONTENT_TYPE in request.headers.get("Accept", "")
-
-
-def _stream(request: HttpRequest, stream: Stream) -> HttpResponseBase:
-    try:
-        stream.hub.check_room(stream.viewer)
-    except Full as error:
-        return _plain(str(error), status=503, headers={"Retry-After": "30"})
-    return relay.respond(request, stream)
+    seen = asked.seen if asked.seen is not None else rows.newest()
+    if (handover := opening.wanted(request)) is None:
+        return _list_once(asked, seen)
+    hub, viewer = opening.hub_of(handover), viewers.signed_in(request)
+    versions = sight.versions(asked.shown)
+    stream = ListStream(hub, viewer, asked.shown, versions, seen, asked.columns)
+    return opening.respond(handover, stream)
 
 
 # Answers to polls ----------------------------------------------------------------------------
@@ -170,9 +159,3 @@ def _number(text: str, name: str) -> int:
 
 def _refusal(error: Malformed) -> HttpResponse:
     return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
-
-
-def _plain(text: str, status: int, headers: dict[str, str]) -> HttpResponse:
-    return HttpResponse(
-        text, status=status, headers=headers, content_type="text/plain; charset=utf-8"
-    )

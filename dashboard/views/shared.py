@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.http import HttpResponseRedirect as Redirect
@@ -205,13 +204,13 @@ def front(request: HttpRequest, public_id: str) -> HttpResponse:
 @login_not_required
 @csrf_exempt
 @require_GET
-async def live(request: HttpRequest, token: str = "", public_id: str = "") -> HttpResponseBase:
+def live(request: HttpRequest, token: str = "", public_id: str = "") -> HttpResponseBase:
     """The stream of an open page; it is asked for again and again, and is no opening."""
-    answer = await sync_to_async(_to_stream)(request, token, public_id)
+    answer = _to_stream(request, token, public_id)
     if isinstance(answer, HttpResponse):
         return answer
     link, door = answer
-    return await shared_stream.answer(request, link, door)
+    return shared_stream.answer(request, link, door)
 
 
 def _to_stream(request: HttpRequest, token: str, public_id: str) -> Answer:

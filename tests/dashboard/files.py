@@ -1,4 +1,4 @@
-"""Files as a browser gets them: streamed to their end by the site's own asynchronous handler."""
+"""Files as a browser gets them: streamed to their end by the site's own views."""
 
 import csv
 import io
