@@ -52,7 +52,7 @@ def _delays(product: Product, case_dev: SimulatorServer) -> list[float]:
     assert product.manage("add", run.id).returncode == 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=browsers.system_browser(), args=[*browsers.ARGUMENTS]
+            executable_path=browsers.whole_browser(), args=[*browsers.ARGUMENTS]
         )
         page = browser.new_page()
         _log_in(page, f"{product.url}/runs/{run.id}/")

@@ -53,7 +53,7 @@ class Visit(msgspec.Struct, frozen=True):
 def launch(playwright: Playwright) -> Browser:
     """On the cores of this process."""
     return playwright.chromium.launch(
-        executable_path=browsers.system_browser(), args=[*browsers.ARGUMENTS, ALONE]
+        executable_path=browsers.whole_browser(), args=[*browsers.ARGUMENTS, ALONE]
     )
 
 
