@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 type Script = Callable[[socket.socket], None]
@@ -28,6 +29,8 @@ class RawServer:
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
         self._listener.close()
 
     def _serve(self) -> None:
@@ -36,20 +39,26 @@ class RawServer:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
-            with peer:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    head += peer.recv(65536)
-                self.requests.append(head)
-                try:
+            with peer, suppress(OSError):  # the client may hang up, as some tests want it to
+                if head := _head(peer):
+                    self.requests.append(head)
                     self._script(peer)
-                except OSError:
-                    continue  # the client hung up, as some tests want it to
 
     def pause(self, seconds: float) -> None:
         """Wait, but not beyond the end of the test."""
         if self._ends.wait(seconds):
             raise OSError
+
+
+def _head(peer: socket.socket) -> bytes:
+    """Of the request; nothing if there came none."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = peer.recv(65536)
+        if not piece:
+            return b""
+        head += piece
+    return head
 
 
 def ok(body: bytes, *headers: str, length: int | None = None) -> bytes:
