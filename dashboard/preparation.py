@@ -1,6 +1,8 @@
 """What must be done before the site can be served: tables, static files, a first account."""
 
 import secrets
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -8,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from dashboard import environment, static
+from dashboard import blank, environment, static
 from dashboard.accounts import given as given_passwords
 from runs.casedev import pin
 
@@ -22,7 +24,8 @@ def prepare() -> str:
     Ends the process with exit code 2 if the database cannot be used.
     """
     try:
-        call_command("migrate", interactive=False, verbosity=0)
+        with _quickly_if_new():
+            call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         sentence = first_account()
         if why := pin.refusal(
@@ -36,6 +39,12 @@ def prepare() -> str:
     if settings.EMBEDDED and not settings.DEBUG:
         static.collect()
     return sentence
+
+
+def _quickly_if_new() -> AbstractContextManager[None]:
+    if settings.DATABASE_URL:
+        return nullcontext()
+    return blank.kept_or_copied(Path(settings.DATABASES["default"]["NAME"]))
 
 
 def first_account() -> str:
