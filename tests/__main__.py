@@ -19,7 +19,10 @@ def main() -> int:
     codes = []
     for database, selection in PASSES.items():
         print(f"\nTests on {database}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-n", "2", *selection, *sys.argv[1:]]
+        # Three, since many wait for a process to start or to end; and each is given one test at a
+        # time, in their order, so that no long one is left to the last.
+        command = [sys.executable, "-m", "pytest", "-n", "3", "--maxschedchunk", "1"]
+        command += [*selection, *sys.argv[1:]]
         environment = os.environ | {"RUNSHEET_TEST_DATABASE": database}
         codes.append(subprocess.run(command, check=False, env=environment).returncode)
     return next((code for code in codes if code), 0)

@@ -21,6 +21,8 @@ from runs.models import Run
 from tests.conftest import account, signed_in
 from tests.dashboard.links import full_run, share
 from tests.dashboard.logbook import added, entries, head, log_closed, undone, verified
+from tests.dashboard.streams import live
+from tests.eventstream import EventStream
 from tests.factories import make_run
 
 pytestmark = pytest.mark.django_db
@@ -104,12 +106,10 @@ def test_a_poll_for_news_is_one_look_for_a_while(viewer_client: Client) -> None:
     assert [(row.page, row.act) for row in rows] == [("run-live", "look")]
 
 
-def test_a_stream_is_one_row_when_it_opens(viewer_client: Client) -> None:
+def test_a_stream_is_one_row_when_it_opens(site: str, viewer_client: Client) -> None:
     run = full_run()
-    with added() as rows:
-        viewer_client.get(
-            f"/runs/{run.run_id}/live/?since=0", headers={"Accept": "text/event-stream"}
-        )
+    with added() as rows, EventStream(live(site, run), viewer_client) as stream:
+        assert stream.status == 200
     assert [(row.page, row.act, row.run) for row in rows] == [("run-live", "stream", run.run_id)]
 
 
