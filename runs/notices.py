@@ -22,7 +22,8 @@ WATCHED_PREFIX = "runsheet:watched:"
 WATCHED_SECONDS = 15
 ANSWER_WITHIN = 2.0  # seconds; Redis is beside us, and nobody waits for a hint
 
-
+REST_KEY = "runsheet:rest"
+REST = 3  # seconds; with the tick after it, less than what makes a worker look deaf
 WORKER_KEY = "runsheet:worker"  # unix seconds of the last finished round of polls
 
 
@@ -113,6 +114,30 @@ def beat() -> None:
         connection().set(WORKER_KEY, int(time.time()))
     except redis.RedisError as error:
         logger.warning("worker heartbeat not set: %s", type(error).__name__)
+
+
+def rest() -> None:
+    """No run is active: whoever ticks need not wake a worker for REST seconds."""
+    try:
+        connection().set(REST_KEY, 1, ex=REST)
+    except redis.RedisError as error:
+        logger.warning("rest not told: %s", type(error).__name__)
+
+
+def stir() -> None:
+    """A run may be active from now on."""
+    try:
+        connection().delete(REST_KEY)
+    except redis.RedisError as error:
+        logger.warning("end of rest not told: %s", type(error).__name__)
+
+
+def is_at_rest() -> bool:
+    """No while Redis is away."""
+    try:
+        return bool(connection().exists(REST_KEY))
+    except redis.RedisError:
+        return False
 
 
 def last_beat() -> int | None:

@@ -107,6 +107,8 @@ def _poll_due(most: int, case_dev: Client, early: dt.timedelta) -> int:
     now = _now()
     # The allowance may be the one probe of an outage: it is not spent on having nothing to ask.
     is_any_due = Poll.objects.due(now + early).exists()
+    if not is_any_due:
+        _rest_if_idle()
     allowed = breaker.allowance(now, most) if is_any_due else 0
     claims = claim(now, allowed, early=early) if allowed else []
     this = Round(case_dev, notices.watched(held.run for held in claims))
@@ -120,6 +122,16 @@ def _poll_due(most: int, case_dev: Client, early: dt.timedelta) -> int:
         ]
     )
     return len(claims)
+
+
+def _rest_if_idle() -> None:
+    """Have no tick come while no run is active. Looked at once more, since one may have come
+    between the look and the rest."""
+    moving = Poll.objects.filter(lane__in=Poll.MOVING)
+    if not moving.exists():
+        notices.rest()
+        if moving.exists():
+            notices.stir()
 
 
 _room = Room(BATCH)
@@ -429,6 +441,7 @@ def schedule_new(runs: Sequence[Run], now: dt.datetime) -> None:
         ignore_conflicts=True,
     )
     searching.keep(runs)
+    transaction.on_commit(notices.stir)
 
 
 def _now() -> dt.datetime:

@@ -9,6 +9,7 @@ from celery.worker import state
 from django.db import connections
 from django.utils import timezone
 
+from dashboard import beat
 from dashboard.celery import app
 from runs import breaker, notices, poller, tasks
 from runs.models import Discovery, Poll, Run, Upstream
@@ -89,3 +90,30 @@ def test_many_due_runs_of_the_past_are_no_burden_to_the_first_tick() -> None:
     runs = make_runs(3, status="completed")
     poller.schedule_new(runs, timezone.now())
     assert [poll.lane for poll in Poll.objects.all()] == [Poll.Lane.SETTLING] * 3
+
+
+def test_ticks_rest_while_no_run_is_active(
+    simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    scheduler = beat.Scheduler(app=beat.app)
+    monkeypatch.setattr(scheduler, "apply_async", lambda entry, **_: sent.append(entry.task))
+    entries = {entry.task: entry for entry in scheduler.schedule.values()}
+
+    def tick() -> list[str]:
+        sent.clear()
+        scheduler.apply_entry(entries["runs.poll_due"])
+        scheduler.apply_entry(entries["runs.discover"])
+        return sent
+
+    make_run("completed", poll_lane=Poll.Lane.SETTLING)
+    assert tick() == ["runs.poll_due", "runs.discover"], "nobody knows yet"
+    assert poller.poll_due() == 0
+    assert tick() == ["runs.discover"]
+    found = simulator.start("nda_review").id
+    tasks.discover()
+    assert tick() == ["runs.poll_due", "runs.discover"], "a run was found"
+    assert poller.poll_due() == 1
+    Poll.objects.filter(run__run_id=found).update(due_at=timezone.now() + dt.timedelta(minutes=1))
+    assert poller.poll_due() == 0
+    assert tick() == ["runs.poll_due", "runs.discover"], "it is not due, but active"
