@@ -33,6 +33,10 @@ type Send = Callable[[Message], Awaitable[None]]
 # As many requests are answered at once, and as many connections to the database are held. More
 # would not be faster: Python runs one of them at a time, the others wait for the database.
 THREADS = 16
+# Whoever asks whether we live is answered though all of them wait: a lock of the database must not
+# look like the death of the site.
+VITAL = ("/healthz", "/readyz", "/metrics")
+VITAL_THREADS = 2
 
 
 class Handler(ASGIHandler):
@@ -41,6 +45,7 @@ class Handler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+        self.vital = ThreadPoolExecutor(VITAL_THREADS, thread_name_prefix="vital")
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Synchronous, whatever is asked for."""
@@ -52,8 +57,9 @@ class Handler(ASGIHandler):
         except RequestAborted:
             return
         with closing(body):
+            threads = self.vital if scope["path"] in VITAL else self.threads
             answer = partial(copy_context().run, self.respond, scope, body)
-            response = await asyncio.get_running_loop().run_in_executor(self.threads, answer)
+            response = await asyncio.get_running_loop().run_in_executor(threads, answer)
             if not response.streaming or relay.is_carried(scope):
                 await self.send_response(response, send)
             else:

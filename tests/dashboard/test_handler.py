@@ -4,6 +4,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -41,7 +43,7 @@ def test_a_request_begins_and_ends_in_one_thread_of_a_few(
 ) -> None:
     cookies = {key: morsel.value for key, morsel in viewer_client.cookies.items()}
     with httpx.Client(base_url=site, cookies=cookies, trust_env=False) as browser:
-        for path in ("/", "/healthz", "/accounts/login/", "/nowhere/") * 10:
+        for path in ("/", "/runs/", "/accounts/login/", "/nowhere/") * 10:
             browser.get(path)
     assert len(threads_of["started"]) == 40
     assert threads_of["started"] == threads_of["finished"]
@@ -49,15 +51,46 @@ def test_a_request_begins_and_ends_in_one_thread_of_a_few(
     assert all(name.startswith("request") for name in threads_of["started"])
 
 
+def test_who_asks_whether_the_site_lives_waits_for_nobody(site: str) -> None:
+    """Though as many requests as there are threads wait for a database that does not answer."""
+    waiting, may_go = threading.Semaphore(0), threading.Event()
+
+    def hold(scope: Any, **_: object) -> None:
+        if scope["path"] == "/accounts/login/":
+            waiting.release()
+            may_go.wait(60)
+
+    request_started.connect(hold)
+    try:
+        with ThreadPoolExecutor(handler.THREADS + 4) as pool:
+            try:
+                page = f"{site}/accounts/login/"
+                asked = [
+                    pool.submit(httpx.get, page, timeout=60, trust_env=False)
+                    for _ in range(handler.THREADS + 4)
+                ]
+                for _ in range(handler.THREADS):
+                    assert waiting.acquire(timeout=20)
+                assert httpx.get(f"{site}/healthz", timeout=10, trust_env=False).text == "ok\n"
+            finally:
+                may_go.set()
+            assert {one.result().status_code for one in asked} == {200}
+    finally:
+        request_started.disconnect(hold)
+
+
 def test_what_one_request_sets_is_unknown_to_the_next_in_its_thread(
     site: str, viewer_client: Client
 ) -> None:
     """Who is acting, for the audit log, is kept for a request and not for a thread."""
     cookies = {key: morsel.value for key, morsel in viewer_client.cookies.items()}
-    with httpx.Client(base_url=site, trust_env=False) as browser:
+    with (
+        httpx.Client(base_url=site, cookies=cookies, trust_env=False) as known,
+        httpx.Client(base_url=site, trust_env=False) as stranger,
+    ):
         for _ in range(handler.THREADS + 4):
-            assert browser.get("/", cookies=cookies).status_code == 200
-            assert browser.get("/").status_code == 302
+            assert known.get("/").status_code == 200
+            assert stranger.get("/").status_code == 302
 
 
 def test_whoever_leaves_in_the_middle_of_a_file_ends_its_making(

@@ -125,7 +125,7 @@ def test_an_open_stream_keeps_no_database_connection_and_no_thread_of_its_own(
 ) -> None:
     url, served = process
     streams = [EventStream(live(url, run), viewer_client) for _ in range(60)]
-    threads = handler.THREADS + 2  # those that answer requests, and the hub's
+    threads = handler.THREADS + handler.VITAL_THREADS + 2  # the last are the hub's
     try:
         for stream in streams:
             stream.__enter__()
