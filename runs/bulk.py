@@ -13,6 +13,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import DateTimeField, Model
 
+from runs import direct
+
 FEW = 20  # rows; more go to PostgreSQL by COPY, which has a price of its own
 
 
@@ -27,7 +29,7 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> int:
     names = ", ".join(_quoted(str(field.column)) for field in fields)
     table = _quoted(model._meta.db_table)
     rows = iter(rows)
-    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql":
+    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" and not direct.is_pipelined():
         first = list(islice(rows, FEW + 1))
         if len(first) > FEW:
             values = map(_getter(fields), chain(first, rows))

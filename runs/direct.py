@@ -4,17 +4,43 @@ The ORM makes each statement anew, which for a small answer that changed took se
 as the statement itself. Values are fitted by the models' own fields, both ways.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet
 
 from runs.models import Fingerprint, Outline, Poll, Run
 
 type Fit = Callable[[Any], Any]
+
+
+@contextmanager
+def pipelined() -> Iterator[None]:
+    """Send statements to PostgreSQL without waiting for what becomes of each; whoever reads an
+    answer waits for all before it, and so does the commit. An error may come as late as that.
+
+    Around a whole transaction. COPY and cursors of the server are not possible meanwhile.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def is_pipelined() -> bool:
+    on_postgresql = connection.vendor == "postgresql" and connection.connection is not None
+    return on_postgresql and bool(connection.connection.pgconn.pipeline_status)
+
+
+def one_by_one[Row](rows: "QuerySet[Any, Row]") -> Iterable[Row]:
+    """Few of them in memory at once, where that is possible."""
+    return rows if is_pipelined() else rows.iterator()
 
 
 def held(run: int, fence: int) -> Run | None:

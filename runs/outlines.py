@@ -138,7 +138,8 @@ def _kept(run: Run) -> Outline | None:
 
 
 def _facts(steps: QuerySet[Step]) -> Iterator[Fact]:
-    return map(Fact._make, steps.order_by("position").values_list(*Fact._fields).iterator())
+    found = steps.order_by("position").values_list(*Fact._fields)
+    return map(Fact._make, direct.one_by_one(found))
 
 
 def _pair(run: Run, since: int) -> list[tuple[Fact, Fact]]:
@@ -170,7 +171,7 @@ def _judge(run: Run) -> None:
     names = ("pk", "type", "tool_name", *MARKS)
     output = Left("tool_output", outcomes.PREFIX + 1)
     steps = run.steps.order_by("pk").values(*names, start=output)
-    for some in batched(steps.iterator(chunk_size=BATCH), BATCH):
+    for some in batched(direct.one_by_one(steps), BATCH):
         judged = [(row, marks(row | {"tool_output": row["start"]})) for row in some]
         wrong = [
             Step(pk=row["pk"], **found)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from enum import StrEnum
 from functools import lru_cache
 from queue import Empty, SimpleQueue
@@ -328,7 +329,8 @@ def _store(held: Claim, answer: Answer, seen: bytes, *, is_watched: bool) -> Out
     now = answer.received_at
     try:
         reading = sync.read(held.run, held.run_id, answer.body, now, has_ended=held.is_terminal)
-        with transaction.atomic():
+        is_small = len(answer.body) <= BIG
+        with direct.pipelined() if is_small else nullcontext(), transaction.atomic():
             run = direct.held(held.run, held.fence)
             if run is None:
                 return Outcome.OVERTAKEN
