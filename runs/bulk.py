@@ -42,19 +42,50 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def update(
-    model: type[Model], rows: Iterable[Model], names: Sequence[str], only_if: Sequence[str] = ()
+    model: type[Model],
+    rows: Iterable[Model],
+    names: Sequence[str],
+    only_if: Sequence[str] = (),
+    *,
+    are_long: bool = False,
 ) -> int:
-    """Write the attributes `names` of `rows`, one statement a row; how many were there.
+    """Write the attributes `names` of `rows`; how many were there.
 
-    `only_if`: attributes that must still be in the database as they are in the row.
+    `only_if`: attributes that must still be in the database as they are in the row. `are_long`:
+    there may be megabytes of text in them, which are sent row by row.
     """
     key = model._meta.pk
     fields: list[Any] = [model._meta.get_field(name) for name in names]
     known: list[Any] = [key, *(model._meta.get_field(name) for name in only_if)]
+    values = _values([*fields, *known], map(vars, rows))
+    table = _quoted(model._meta.db_table)
+    if connections[DEFAULT_DB_ALIAS].vendor == "postgresql" and len(values) > FEW and not are_long:
+        return _update_at_once(table, fields, known, values)
     changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in fields)
     wanted = " AND ".join(f"{_quoted(str(field.column))} = %s" for field in known)
-    statement = f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {wanted}"
-    return _execute(statement, _values([*fields, *known], map(vars, rows)))
+    return _execute(f"UPDATE {table} SET {changes} WHERE {wanted}", values)
+
+
+def _update_at_once(
+    table: str, fields: list[Any], known: list[Any], values: list[tuple[Any, ...]]
+) -> int:
+    """One statement for all rows, which is read and planned once."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    every = [*fields, *known]
+    lists = ", ".join(f"%s::{field.db_type(connection)}[]" for field in every)
+    given = [f"given.v{place}" for place in range(len(every))]
+    names = [_quoted(str(field.column)) for field in every]
+    changes = ", ".join(f"{names[place]} = {given[place]}" for place in range(len(fields)))
+    wanted = " AND ".join(
+        f"{table}.{names[place]} = {given[place]}" for place in range(len(fields), len(every))
+    )
+    columns = ", ".join(f"v{place}" for place in range(len(every)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {changes} FROM unnest({lists}) AS given({columns}) WHERE {wanted}",
+            [list(column) for column in zip(*values, strict=True)],
+        )
+        return int(cursor.rowcount)
 
 
 def _values(fields: Iterable[Any], rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

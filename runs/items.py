@@ -239,7 +239,8 @@ class _Sync:
         Revision.objects.bulk_create(revisions, batch_size=BATCH)
         if touched:
             marks = outlines.MARKS if self.follower else ()
-            bulk.update(self.track.model, touched, [*pairs[0][1], *marks, "changed_version"])
+            names = [*pairs[0][1], *marks, "changed_version"]
+            bulk.update(self.track.model, touched, names, are_long=True)
         return bool(touched)
 
     def _settled(self, row: Row, sent: columns.Columns) -> columns.Columns:

@@ -38,6 +38,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--rows", default="", help="names, separated by commas; else all")
     parser.add_argument("--minutes", type=float, default=0, help="for all; else the long counts")
+    parser.add_argument("--each", type=float, default=0, help="seconds a row at most, but one case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", default="", help="run this one alone")
     parser.add_argument("--database", default=",".join(DATABASES))
@@ -63,7 +64,10 @@ def _run(asked: argparse.Namespace, database: str, rows: list[Row], seed: int, t
         shares = max(1, -(-len(rows) // int(asked.processes))) * passes
         environment["RUNSHEET_CHAOS_MINUTES"] = str(asked.minutes / shares)
     timeout = "600" if asked.short else "0"
-    command = [sys.executable, "-m", "pytest", "-n", asked.processes, "--dist", "worksteal"]
+    if asked.each:
+        environment["RUNSHEET_CHAOS_MINUTES"] = str(asked.each / 60)
+    # One at a time, the longest first, so that no long one is left to the last.
+    command = [sys.executable, "-m", "pytest", "-n", asked.processes, "--maxschedchunk", "1"]
     command += ["-q", "--durations=12", "-o", f"timeout={timeout}", "-m", "row", str(FOLDER)]
     return subprocess.run(command, check=False, env=environment).returncode
 

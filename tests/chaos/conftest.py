@@ -22,8 +22,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         mark = item.get_closest_marker("row")
         (kept if mark is None or _belongs(mark.args[0]) else dropped).append(item)
-    items[:] = kept
+    items[:] = sorted(kept, key=_place)
     config.hook.pytest_deselected(items=dropped)
+
+
+LONGEST = ("order", "hostile", "drift", "clocks", "cuts", "stops", "deaf", "kills", "points")
+
+
+def _place(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("row")
+    return LONGEST.index(mark.args[0]) if mark and mark.args[0] in LONGEST else len(LONGEST)
 
 
 def _belongs(name: str) -> bool:
