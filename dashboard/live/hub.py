@@ -115,7 +115,7 @@ class Hub:
     async def in_thread[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run what asks the database, leaving no connection behind."""
+        """Run what asks the database in one of the hub's own threads, with a connection of its."""
 
         def run() -> T:
             close_old_connections()

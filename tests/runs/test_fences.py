@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
-from runs import notices, poller
+from runs import bulk, notices, poller
 from runs.casedev.client import DEADLINE
 from runs.claims import ASK_WITHIN, LEASE, release
 from runs.models import Fingerprint, Payload, Poll, Run, Upstream
@@ -55,6 +56,29 @@ def test_whoever_was_overtaken_writes_nothing(body: Any) -> None:
     run.refresh_from_db()
     assert run.version == 1
     assert poller.store(new, answer(now_details(run.run_id, guidance="x"))) is Outcome.CHANGED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_answers_without_news_only_the_overtaken_ones_write_nothing() -> None:
+    runs = [due_run(run_id=f"run_{number}") for number in range(bulk.FEW * 2)]
+    bodies = {run.run_id: details(id=run.run_id) for run in runs}
+    api = Api(lambda run_id: reply(bodies[run_id]))
+    assert api.poll() == len(runs)
+    make_due(*runs)
+    overtaken = runs[3]
+
+    def overtake(run_id: str) -> Any:
+        if run_id == overtaken.run_id:
+            Poll.objects.filter(pk=overtaken.pk).update(fence=F("fence") + 1)
+            connection.close()  # of the thread that asks
+        return reply(bodies[run_id])
+
+    begun = timezone.now()
+    api.for_all = overtake
+    assert api.poll() == len(runs)
+    done = Poll.objects.filter(leased_until=None, due_at__gt=begun, last_ok_at__gt=begun)
+    assert set(done.values_list("pk", flat=True)) == {run.pk for run in runs} - {overtaken.pk}
+    assert set(Run.objects.values_list("version", flat=True)) == {1}
 
 
 @pytest.mark.django_db
