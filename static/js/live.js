@@ -235,9 +235,20 @@ function dropUntil(place, end) {
 
 // What was opened below a line: asked for, and then asked for anew when the line changed.
 const isOpened = ({ target }) => target.matches?.(".opened");
-on("htmx:beforeRequest", ({ detail }) => isOpened(detail) && (detail.target.dataset.fetched ||= "no"));
+let asked = 0;
+on("htmx:beforeRequest", ({ detail }) => {
+  if (!isOpened(detail)) return;
+  detail.target.dataset.fetched ||= "no";
+  detail.xhr.number = ++asked;
+});
 on("htmx:beforeSwap", ({ detail }) => {
   if (!isOpened(detail) || !detail.shouldSwap) return;
+  // Asked for before what is shown, and answered after it.
+  if (detail.xhr.number < detail.target.number) {
+    detail.shouldSwap = false;
+    return;
+  }
+  detail.target.number = detail.xhr.number;
   if (detail.target.dataset.fetched === "yes") {
     const fresh = detail.target.cloneNode(false);
     fresh.innerHTML = detail.serverResponse;

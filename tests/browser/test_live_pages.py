@@ -238,6 +238,27 @@ def test_a_payload_opened_before_the_change_and_brought_after_it_is_fetched_agai
     expect(reader.locator("#s2 .io")).to_contain_text("found at last")
 
 
+def test_an_early_answer_that_comes_last_takes_no_newer_one_away(
+    reader: Page, site: str, run: Run
+) -> None:
+    make_steps(run, 2, tool_output=None, duration_ms=None)
+    open_run(reader, site, run)
+    answers: list[Route] = []
+    reader.route("**/steps/2/", lambda route: answers.append(route))
+    with reader.expect_request("**/steps/2/"):
+        reader.locator("#s2 summary").click()
+    early = answers[0].fetch()
+    with reader.expect_request("**/steps/2/"):
+        alter(run, 2, tool_output='{"chunks": "found at last"}', duration_ms=1200)
+    expect(reader.locator("#s2 .took")).to_have_text("1.2 s")
+    answers[1].continue_()
+    expect(reader.locator("#s2 .io")).to_contain_text("found at last")
+    with reader.expect_response("**/steps/2/"):
+        answers[0].fulfill(response=early)
+    reader.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(reader.locator("#s2 .io")).to_contain_text("found at last")
+
+
 def test_a_change_while_an_opened_payload_settles_does_not_close_it(
     reader: Page, site: str, run: Run
 ) -> None:
