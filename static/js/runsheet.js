@@ -137,7 +137,10 @@ function act(key) {
 on("keydown", (event) => {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest("dialog")) return;
-  if (key === "Escape") return leave(target);
+  if (key === "Escape") {
+    if (target.matches("input[type=search]")) event.preventDefault(); // it would empty the field: what was found stays
+    return leave(target);
+  }
   if (root.dataset.keys === "off" || target.isContentEditable || target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return;
   const whole = begun + key;
   begun = key === "g" ? "g " : "";
