@@ -28,8 +28,8 @@ class Scheduler(beat.Scheduler):
 
     Celery's wakes 10 ms early and then looks at the clock without a pause until the time has
     come, which was most of what beat took of a core. This one wakes a little late. And while no
-    run is active it wakes a worker only now and then: a tick costs that ten times what it costs
-    to ask whether there is need of one.
+    run is active it wakes a worker only now and then: to ask whether there is need of one costs
+    less than a tick.
     """
 
     def adjust(self, n: float, drift: float = 0.002) -> float:
