@@ -18,9 +18,9 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
-from runs import breaker, claims, gauges, schedule
+from runs import breaker, gauges, schedule
 from runs.casedev import places
-from runs.casedev.client import Client, client
+from runs.casedev.client import DEADLINE, Client, client
 from runs.casedev.errors import (
     CaseDevError,
     Forbidden,
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 MOST = 20  # registered in one turn
 LEASE = dt.timedelta(minutes=2)  # outlasts the client's deadline
 AGAIN_AFTER = dt.timedelta(seconds=5)  # between two polls of a run that callbacks ask for
-REMINDS_FOR = 2 * claims.LEASE  # no poll is under way for longer
+REMINDS_FOR = dt.timedelta(seconds=4 * DEADLINE)  # no poll is under way for longer
 TRIES, TRIES_REFUSED = 10, 3
 REFUSED_AGAIN = dt.timedelta(minutes=30)
 

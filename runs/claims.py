@@ -6,7 +6,6 @@ still the claim's own, so a worker that was killed, stopped or doubled can do no
 
 import datetime as dt
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -15,14 +14,10 @@ import msgspec
 from django.db import transaction
 from django.db.models import F, Q
 
-from runs import schedule
-from runs.casedev.client import DEADLINE
+from runs import leases, schedule
+from runs.leases import Hold
 from runs.models import Discovery, Poll, Run, Upstream
 
-LEASE = dt.timedelta(seconds=60)  # outlasts the client's deadline and the write after it
-# A request that began later than this after its claim might still run when the lease is over,
-# and meet that of the next claim.
-ASK_WITHIN = LEASE.total_seconds() - DEADLINE
 # A tick comes once a second: what falls due before the middle of the way to the next one goes
 # with this one, or an interval of one second would become two.
 EARLY = dt.timedelta(milliseconds=400)
@@ -31,7 +26,7 @@ GRACE = dt.timedelta(seconds=30)
 LONGEST_PACE = dt.timedelta(seconds=schedule.QUEUED_SLOWEST) + GRACE
 LONGEST_WAIT = dt.timedelta(seconds=schedule.WAIT_LONGEST) + GRACE
 LONGEST_QUARANTINE = dt.timedelta(seconds=schedule.QUARANTINE) + GRACE
-LONGEST_LEASE = LEASE + GRACE
+LONGEST_LEASE = leases.LEASE + GRACE
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -40,7 +35,7 @@ class Claim(msgspec.Struct, frozen=True):
     run: int
     run_id: str
     fence: int
-    ask_until: float  # monotonic
+    hold: Hold
     failures: int
     sync_failures: int
     seen_digest: bytes
@@ -63,15 +58,14 @@ def claim(
     """Lease up to `most` runs that are due or will be `early`, or the run `only`, due or not,
     if nobody holds it."""
     polls = Poll.objects.due(now + early) if only is None else Poll.objects.free(now, only)
-    ask_until = time.monotonic() + ASK_WITHIN
     with transaction.atomic():
         leased = list(
             polls.select_for_update(skip_locked=True, of=("self",)).values_list(*_CLAIMED)[:most]
         )
         Poll.objects.filter(pk__in=[poll[0] for poll in leased]).update(
-            fence=F("fence") + 1, leased_until=now + LEASE, last_tried_at=now
+            fence=F("fence") + 1, leased_until=now + leases.LEASE, last_tried_at=now
         )
-    return [_as_claim(_Leased._make(poll), ask_until, now) for poll in leased]
+    return [_as_claim(_Leased._make(poll), now) for poll in leased]
 
 
 class _Leased(NamedTuple):
@@ -101,12 +95,12 @@ _CLAIMED = (
 )
 
 
-def _as_claim(poll: _Leased, ask_until: float, now: dt.datetime) -> Claim:
+def _as_claim(poll: _Leased, now: dt.datetime) -> Claim:
     return Claim(
         run=poll.run,
         run_id=poll.run_id,
         fence=poll.fence + 1,
-        ask_until=ask_until,
+        hold=Hold(Poll, poll.run, poll.fence + 1, now),
         failures=poll.failures,
         sync_failures=poll.sync_failures,
         seen_digest=bytes(poll.seen_digest),
@@ -140,7 +134,7 @@ def mend(now: dt.datetime) -> None:
         late |= Q(due_at__gt=now + LONGEST_PACE, lane__in=Poll.MOVING, failures=0)
     Poll.objects.filter(late).update(due_at=now)
     Poll.objects.filter(due_at__lte=now, leased_until__gt=now + LONGEST_LEASE).update(
-        leased_until=now + LEASE
+        leased_until=now + leases.LEASE
     )
     walk = Discovery.objects.filter(pk=Discovery.SOLE)
     walk.filter(due_at__gt=now + LONGEST_WAIT).update(due_at=now)

@@ -21,11 +21,13 @@ import msgspec
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from runs import agents, breaker, columns, notices, poller, schedule
+from runs import agents, breaker, columns, leases, notices, poller, schedule
+from runs.casedev import network
 from runs.casedev.client import DEADLINE, Client, client, is_run_id
 from runs.casedev.errors import CaseDevError, NotFound, Rejected, Unreadable
 from runs.casedev.payloads import ListedRun, Notes, RunPage, read, read_part
 from runs.claims import claim, release
+from runs.leases import Hold
 from runs.models import Discovery, Poll, Run
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,6 @@ EVERY = dt.timedelta(seconds=10)
 # A list may have skipped a run, or led in a circle: a whole walk now and then finds what it hid.
 WHOLE_EVERY = dt.timedelta(days=1)
 AGAIN_AFTER_CIRCLE = dt.timedelta(minutes=15)
-LEASE = dt.timedelta(seconds=60)
 FIRST_WALK_LIMIT = 250  # runs a page; the API's most
 LIMIT = 50
 PAGES_A_TURN = 8
@@ -63,12 +64,14 @@ def discover_due(case_dev: Client | None = None) -> bool:
     held = _claim(now)
     if held is None:
         return False
-    case_dev = case_dev or client()
+    case_dev, hold = case_dev or client(), Hold(Discovery, held.pk, held.fence, now)
     try:
-        unfinished = _walk(held, case_dev)
+        with leases.kept([hold]), network.deadline(hold.ends_at):
+            unfinished = _walk(held, case_dev)
     except CaseDevError as error:
-        breaker.note([error], case_dev, _now())
-        _give_back_after_failure(held, error)
+        if hold.lasts():  # else it was broken off, which tells nothing of Case.dev
+            breaker.note([error], case_dev, _now())
+            _give_back_after_failure(held, error)
         return False
     breaker.note([None], case_dev, _now())
     if not unfinished:
@@ -88,7 +91,7 @@ def _claimable(now: dt.datetime) -> QuerySet[Discovery]:
 
 
 def _claim(now: dt.datetime) -> Discovery | None:
-    taken = _claimable(now).update(fence=F("fence") + 1, leased_until=now + LEASE)
+    taken = _claimable(now).update(fence=F("fence") + 1, leased_until=now + leases.LEASE)
     return Discovery.objects.get(pk=Discovery.SOLE) if taken else None
 
 
@@ -138,7 +141,7 @@ def _take_all(held: Discovery, pages: list[_Page]) -> bool:
             cursor=held.cursor,
             walked_at=held.walked_at,
             found=F("found") + len(stored),
-            leased_until=_now() + LEASE,
+            leased_until=_now() + leases.LEASE,
         )
     notices.publish([notices.Notice(run.pk, run.version) for run in stored])
     return True
@@ -206,7 +209,7 @@ def _advance(held: Discovery, cursor: str, found: int, now: dt.datetime) -> None
     held.cursor = cursor
     fields = {"cursor": cursor, "found": F("found") + found, "last_ok_at": now, "last_error": ""}
     if cursor:
-        fields |= {"leased_until": now + LEASE, "due_at": now, "walked_at": held.walked_at}
+        fields |= {"leased_until": now + leases.LEASE, "due_at": now, "walked_at": held.walked_at}
     else:
         held.walked_at = held.walked_at or now
         fields |= {

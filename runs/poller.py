@@ -27,12 +27,14 @@ from runs import (
     fingerprints,
     gauges,
     habits,
+    leases,
     notices,
     places,
     schedule,
     searching,
     sync,
 )
+from runs.casedev import network
 from runs.casedev.client import Answer, Client, client
 from runs.casedev.errors import CaseDevError, RateLimited, Unreadable
 from runs.claims import EARLY, Claim, Room, claim, release
@@ -113,7 +115,8 @@ def _poll_due(most: int, case_dev: Client, early: dt.timedelta) -> int:
     allowed = breaker.allowance(now, most) if is_any_due else 0
     claims = claim(now, allowed, early=early) if allowed else []
     this = Round(case_dev, notices.watched(held.run for held in claims))
-    reports = gather(claims, this)
+    with leases.kept(held.hold for held in claims):
+        reports = gather(claims, this)
     heard = [report.error for report in reports if report.tells_of_upstream]
     breaker.note(heard, case_dev, _now())
     gauges.round_ended(
@@ -285,12 +288,15 @@ def poll(held: Claim, this: Round) -> Report:
 
 def _ask(held: Claim, this: Round) -> Asked:
     """Touches no database."""
-    if this.met_limit.is_set() or _winds_down.is_set() or time.monotonic() > held.ask_until:
+    if this.met_limit.is_set() or _winds_down.is_set() or not held.hold.lasts():
         return Asked(held)
     asked_at = time.monotonic()
     try:
-        answer = this.case_dev.details(held.run_id)
+        with network.deadline(held.hold.ends_at):
+            answer = this.case_dev.details(held.run_id)
     except CaseDevError as error:
+        if not held.hold.lasts():
+            return Asked(held)  # it was broken off, which tells nothing of Case.dev
         if isinstance(error, RateLimited):
             this.met_limit.set()
         return Asked(held, error=error, took=time.monotonic() - asked_at)
@@ -402,7 +408,8 @@ def poll_now(run: Run, case_dev: Client | None = None) -> str:
     if not held:
         return f"{run.run_id} is being polled right now."
     case_dev = case_dev or client()
-    report = poll(held[0], Round(case_dev))
+    with leases.kept([held[0].hold]):
+        report = poll(held[0], Round(case_dev))
     breaker.note([report.error], case_dev, _now())
     match report.outcome:
         case Outcome.CHANGED:

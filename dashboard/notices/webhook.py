@@ -61,8 +61,9 @@ def _post(url: Secret, body: bytes) -> tuple[int, httpx.Headers]:
     at = url.reveal()
     transport = network.Transport(as_this_machine=places.is_this_machine(at), keepalive=1.0)
     headers = {"Content-Type": "application/json", "User-Agent": "runsheet"}
+    ends_at = time.monotonic() + DEADLINE
     with (
-        network.deadline(time.monotonic() + DEADLINE),
+        network.deadline(lambda: ends_at),
         httpx.Client(
             transport=transport, timeout=DEADLINE, trust_env=False, follow_redirects=False
         ) as http,

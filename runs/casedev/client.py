@@ -30,13 +30,13 @@ from runs.casedev.errors import (
 from runs.casedev.headers import retry_after
 from runs.secret import Secret
 
-DEADLINE = 30.0  # seconds for one whole answer; the poller's lease outlasts it
+DEADLINE = 30.0  # seconds for one whole answer
+READ = 10.0  # seconds without a byte of it
 BODY_CAP = 64 * 1024 * 1024  # bytes after decompression
 ERROR_BODY_CAP = 64 * 1024
 CONNECTIONS = 40
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
-_READ = 10.0
 _CHUNK = 64 * 1024
 
 
@@ -79,7 +79,7 @@ class Client:
         self._refusal = refusal
         self._deadline, self._body_cap = deadline, body_cap
         self._headers = httpx.Headers(headers)
-        self._timeout = httpx.Timeout(_READ, connect=5.0).as_dict()
+        self._timeout = httpx.Timeout(READ, connect=5.0).as_dict()
         self._transport = transport or network.Transport(
             as_this_machine=places.is_this_machine(base_url), keepalive=30.0
         )
@@ -120,7 +120,7 @@ class Client:
             raise KeyRefused("CASEDEV_API_KEY is not set, so Case.dev cannot be asked.")
         ends_at = time.monotonic() + self._deadline
         try:
-            with network.deadline(ends_at), self._sent(method, path, **sent) as response:
+            with network.deadline(lambda: ends_at), self._sent(method, path, **sent) as response:
                 if response.is_success:
                     body = b"".join(_bounded(response, self._body_cap, ends_at))
                     return Answer(body, dt.datetime.now(dt.UTC))

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from runs.casedev.connection import Connection
 
 logger = logging.getLogger(__name__)
 
-_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+_ends_at: ContextVar[Callable[[], float] | None] = ContextVar("ends_at", default=None)
 
 
 class Server(NamedTuple):
@@ -29,9 +29,11 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def deadline(ends_at: float) -> Iterator[None]:
-    """What this thread does on the network within the block ends at `ends_at` (monotonic)."""
-    token = _ends_at.set(ends_at)
+def deadline(ends_at: Callable[[], float]) -> Iterator[None]:
+    """What this thread does on the network within the block ends at `ends_at` (monotonic), asked
+    for anew before each step; and not after the end of a block around this one."""
+    outer = _ends_at.get()
+    token = _ends_at.set(ends_at if outer is None else lambda: min(outer(), ends_at()))
     try:
         yield
     finally:
@@ -41,7 +43,7 @@ def deadline(ends_at: float) -> Iterator[None]:
 def _left(limit: float) -> float:
     """`limit`, but no longer than what is left; raises TimeoutError when nothing is."""
     ends_at = _ends_at.get()
-    left = limit if ends_at is None else min(limit, ends_at - time.monotonic())
+    left = limit if ends_at is None else min(limit, ends_at() - time.monotonic())
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left

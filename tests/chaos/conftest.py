@@ -59,7 +59,7 @@ def cases(request: pytest.FixtureRequest) -> Iterator[Cases]:
 
 # In the workers of these rows, in seconds, so that what would take a minute passes in time.
 SHORTER: dict[str, dict[str, float]] = {
-    "stops": {"claims.LEASE": 6, "claims.ASK_WITHIN": 2},
+    "stops": {"leases.LEASE": 6, "leases.RENEW": 1},
     "wires": {"breaker.PROBE_EVERY": 2},
 }
 

@@ -13,7 +13,8 @@ from django.db import connections, transaction
 from runs import direct, poller, sync
 from runs.casedev.client import Answer
 from runs.casedev.errors import Unreadable
-from runs.claims import LEASE, Claim, claim
+from runs.claims import Claim, claim
+from runs.leases import LEASE
 from runs.models import Poll, Run, Step
 from runs.poller import Outcome
 from tests.chaos.mutants import Recorded, hostile, recorded

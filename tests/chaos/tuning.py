@@ -1,5 +1,5 @@
 """Constants of the product that a row shortens in the workers it starts, so that it need not
-wait for minutes: `RUNSHEET_CHAOS_SHORTER={"claims.LEASE": 6}`, in seconds."""
+wait for minutes: `RUNSHEET_CHAOS_SHORTER={"leases.LEASE": 6}`, in seconds."""
 
 import datetime as dt
 import json

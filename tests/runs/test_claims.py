@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from runs import poller
-from runs.claims import LEASE, Claim, claim
+from runs.claims import Claim, claim
+from runs.leases import LEASE
 from runs.models import Poll
 from runs.poller import Outcome
 from tests.factories import make_run, make_runs

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import pytest
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from runs import bulk, notices, poller
-from runs.casedev.client import DEADLINE
-from runs.claims import ASK_WITHIN, LEASE, release
+from runs.claims import release
 from runs.models import Fingerprint, Payload, Poll, Run, Upstream
 from runs.poller import Outcome, Round
 from tests.factories import make_runs
@@ -86,17 +84,12 @@ def test_a_claim_whose_turn_comes_too_late_is_given_back_unasked() -> None:
     run = due_run()
     due_at = poll_of(run).due_at
     held = claim_of(run)
-    late = msgspec.structs.replace(held, ask_until=time.monotonic() - 1)
+    held.hold.until = time.monotonic() - 1
     api = Api(now_details(run.run_id))
-    assert poller.poll(late, Round(api.client)).outcome is Outcome.LATE
+    assert poller.poll(held, Round(api.client)).outcome is Outcome.LATE
     assert api.asked == []
     poll = poll_of(run)
     assert (poll.leased_until, poll.due_at, poll.failures) == (None, due_at, 0)
-
-
-def test_a_request_that_may_begin_is_over_before_its_lease() -> None:
-    assert ASK_WITHIN > 0
-    assert LEASE.total_seconds() >= ASK_WITHIN + DEADLINE
 
 
 @pytest.mark.django_db(transaction=True)
