@@ -197,7 +197,7 @@ SERVED_OVER_TLS = PUBLIC_URL.startswith("https:")
 # Proxies before the site that add to X-Forwarded-For; what speaks TLS for us is one.
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.number("TRUSTED_PROXIES", int(SERVED_OVER_TLS), 0, 9)
 
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["dashboard.accounts.backend.Backend"]
 ACCOUNT_ADAPTER = "dashboard.accounts.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*"]
