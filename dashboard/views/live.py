@@ -12,11 +12,10 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from dashboard import rows, run_page
-from dashboard.audience import STAFF, Audience
+from dashboard.audience import STAFF
 from dashboard.live import fragments, opening, run_pieces, sight, viewers
 from dashboard.live.run_pieces import Page
 from dashboard.live.streams import ListStream, RunStream
-from dashboard.live.viewers import Viewer
 from dashboard.saved import columns
 from runs import poller
 from runs.models import Run
@@ -47,17 +46,9 @@ class AskedOfList(NamedTuple):
 
 @require_GET
 def run_live(request: HttpRequest, run_id: str) -> HttpResponseBase:
-    run = get_object_or_404(Run.objects.select_related("poll"), run_id=run_id)
-    return answer_for_run(request, run, STAFF, viewers.signed_in(request))
-
-
-def answer_for_run(
-    request: HttpRequest, run: Run, audience: Audience, viewer: Viewer
-) -> HttpResponseBase:
-    """The live answer for a page of `run`, whose right to see it has been checked.
-
-    `viewer` is checked again every few seconds while a stream is open.
-    """
+    """Whoever asks is checked again every few seconds while a stream is open."""
+    # No more of it than this: a thousand pages may come back at once.
+    run = get_object_or_404(Run.objects.only("run_id", "version", "status"), run_id=run_id)
     try:
         asked = _asked_of_run(request)
     except Malformed as error:
@@ -65,9 +56,9 @@ def answer_for_run(
     since = asked.since if asked.since <= run.version else 0  # an older backup is in use
     poller.attend(run)
     if (handover := opening.wanted(request)) is None:
-        return _run_once(run, since, asked.page, audience)
+        return _run_once(run, since, asked.page)
     hub = opening.hub_of(handover)
-    stream = RunStream(hub, viewer, run, since, asked.page, audience)
+    stream = RunStream(hub, viewers.signed_in(request), run, since, asked.page, STAFF)
     return opening.respond(handover, stream)
 
 
@@ -89,12 +80,11 @@ def runs_live(request: HttpRequest) -> HttpResponseBase:
 # Answers to polls ----------------------------------------------------------------------------
 
 
-def _run_once(run: Run, since: int, page: Page, audience: Audience) -> HttpResponse:
-    quick = run_pieces.quick(run.pk, since, (), page, audience)
-    slow = run_pieces.slow(run.pk, (), page, audience)
+def _run_once(run: Run, since: int, page: Page) -> HttpResponse:
+    quick = run_pieces.quick(run.pk, since, (), page, STAFF)
+    slow = run_pieces.slow(run.pk, (), page, STAFF)
     html = "".join(pieces.html for pieces in (quick, slow) if pieces)
-    if audience.is_staff:
-        html += fragments.site_freshness()
+    html += fragments.site_freshness()
     state = {"over": sight.is_over(run), "catch_up": quick.catch_up if quick else None}
     headers = {
         VERSION_HEADER: str(quick.version if quick else since),
