@@ -5,6 +5,7 @@ nor models: without them it holds half the memory and is there in half the time.
 """
 
 import os
+import time
 from typing import Any
 
 from celery import Celery, beat
@@ -14,8 +15,10 @@ from runs import notices
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
-
-POLL = "runs.poll_due"
+# Seconds between two while no run is active: less than what makes a worker look deaf; and the
+# first after a run ended, which tells of its end, comes in its time.
+AT_REST = {"runs.poll_due": 3.0, "runs.discover": 10.0, "dashboard.notice_changes": 10.0}
+SLACK = 0.3  # seconds by which one may come early, or it would come a whole tick late
 
 
 class Loader(AppLoader):
@@ -32,12 +35,28 @@ class Scheduler(beat.Scheduler):
     less than a tick.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._sent_at_rest: dict[str, float] = {}  # when, in monotonic seconds
+        super().__init__(*args, **kwargs)
+
     def adjust(self, n: float, drift: float = 0.002) -> float:
         return float(super().adjust(n, drift))
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        if entry.task != POLL or not notices.is_at_rest():
+        if not self._may_wait(entry.task):
             super().apply_entry(entry, producer)
+
+    def _may_wait(self, task: str) -> bool:
+        """Whether it may be left out this time."""
+        if not notices.is_at_rest():
+            self._sent_at_rest.clear()
+            return False
+        now, sent_at = time.monotonic(), self._sent_at_rest.get(task)
+        pace = AT_REST.get(task, 0.0) - SLACK
+        if sent_at is not None and now - sent_at < pace:
+            return True
+        self._sent_at_rest[task] = now
+        return False
 
 
 app = Celery("runsheet", loader=Loader, fixups=[], set_as_current=False)

@@ -32,7 +32,8 @@ from runs.models import Discovery, Poll, Run
 
 logger = logging.getLogger(__name__)
 
-EVERY = dt.timedelta(seconds=10)
+# Ten seconds by the ticks, which come every five: one just before its time would make 15 of them.
+EVERY = dt.timedelta(seconds=9)
 # A list may have skipped a run, or led in a circle: a whole walk now and then finds what it hid.
 WHOLE_EVERY = dt.timedelta(days=1)
 AGAIN_AFTER_CIRCLE = dt.timedelta(minutes=15)

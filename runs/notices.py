@@ -23,7 +23,7 @@ WATCHED_SECONDS = 15
 ANSWER_WITHIN = 2.0  # seconds; Redis is beside us, and nobody waits for a hint
 
 REST_KEY = "runsheet:rest"
-REST = 3  # seconds; with the tick after it, less than what makes a worker look deaf
+REST = 7  # seconds; two ticks at rest, so that it goes on while each says so again
 WORKER_KEY = "runsheet:worker"  # unix seconds of the last finished round of polls
 
 
@@ -117,7 +117,7 @@ def beat() -> None:
 
 
 def rest() -> None:
-    """No run is active: whoever ticks need not wake a worker for REST seconds."""
+    """No run is active: whoever ticks need not wake a worker as often for REST seconds."""
     try:
         connection().set(REST_KEY, 1, ex=REST)
     except redis.RedisError as error:

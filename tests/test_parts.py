@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from dashboard.beat import Scheduler, app
+from dashboard import beat
+from dashboard.beat import AT_REST, Scheduler, app
+from runs import notices
 from tests import environment
 from tests.product import ROOT, free_port
 
@@ -52,6 +55,42 @@ def test_beat_sleeps_until_its_time_and_not_a_little_less(
         ticks += 1
     assert sent.count("runs.poll_due") >= 2
     assert ticks <= 3 * len(sent) + 3
+
+
+def test_while_no_run_is_active_beat_wakes_nobody_as_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[str] = []
+    now = [100.0]
+    monkeypatch.setattr(beat, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    scheduler = Scheduler(app=app)
+    monkeypatch.setattr(scheduler, "apply_async", lambda entry, **_: sent.append(entry.task))
+    entries = list(scheduler.schedule.values())
+    tasks = {entry.task for entry in entries}
+    assert {"runs.poll_due", "runs.discover", "dashboard.notice_changes"} <= tasks
+
+    def send_all(seconds: float) -> set[str]:
+        now[0] += seconds
+        sent.clear()
+        for entry in entries:
+            scheduler.apply_entry(entry)
+        return set(sent)
+
+    assert [send_all(0), send_all(1)] == [tasks, tasks]
+    notices.rest()
+    assert send_all(1) == tasks  # the first at rest is sent
+    others = tasks - set(AT_REST)
+    assert [send_all(1) for _ in range(5)] == [
+        *(others, others, others | {"runs.poll_due"}, others, others)
+    ]
+    assert [send_all(1) for _ in range(5)] == [
+        *(others | {"runs.poll_due"}, others, others, others | {"runs.poll_due"}),
+        others | {"runs.discover", "dashboard.notice_changes"},
+    ]
+    notices.stir()
+    assert [send_all(0), send_all(1)] == [tasks, tasks]
+    notices.rest()
+    assert send_all(0) == tasks
 
 
 # As a worker does before and after each task; it prints how many connections five tasks took, and
