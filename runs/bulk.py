@@ -107,7 +107,7 @@ def _execute(statement: str, values: list[tuple[Any, ...]]) -> int:
     """Call within a transaction, or SQLite makes one of each row."""
     if not values:
         return 0
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+    with direct.cursor() as cursor:
         cursor.executemany(statement, values)
         return int(cursor.rowcount)
 

@@ -17,6 +17,8 @@ from runs.models import Fingerprint, Outline, Poll, Run
 
 type Fit = Callable[[Any], Any]
 
+PREPARE_AFTER = 2  # times that a connection has sent a statement
+
 
 @contextmanager
 def pipelined() -> Iterator[None]:
@@ -33,6 +35,37 @@ def pipelined() -> Iterator[None]:
         yield
 
 
+def cursor() -> CursorWrapper:
+    """A cursor for statements that come again and again.
+
+    On PostgreSQL their values are sent beside them. Django's spells values out in the statement,
+    bytes in hexadecimal, which takes four times as long for a body of megabytes; and what differs
+    each time must be read and planned each time, which for a small poll is most of the work.
+    """
+    found = connection.cursor()
+    if connection.vendor == "postgresql":
+        from psycopg import Cursor
+
+        if connection.connection.prepare_threshold is None and _leads_to_server(found):
+            connection.connection.prepare_threshold = PREPARE_AFTER
+        found.cursor = Cursor(connection.connection)
+    return found
+
+
+def _leads_to_server(found: CursorWrapper) -> bool:
+    """Whether a statement prepared on this connection will still be known to whoever answers next.
+    A pooler may hand each transaction to another connection of its own; it tells of itself by
+    another process number than that of the server behind it. Asked once a connection."""
+    way = connection.connection
+    if not hasattr(way, "leads_to_server"):
+        if is_pipelined():
+            return False
+        found.execute("SELECT pg_backend_pid()")
+        (pid,) = found.fetchone()
+        way.leads_to_server = pid == way.info.backend_pid
+    return bool(way.leads_to_server)
+
+
 def is_pipelined() -> bool:
     on_postgresql = connection.vendor == "postgresql" and connection.connection is not None
     return on_postgresql and bool(connection.connection.pgconn.pipeline_status)
@@ -46,9 +79,9 @@ def one_by_one[Row](rows: "QuerySet[Any, Row]") -> Iterable[Row]:
 def held(run: int, fence: int) -> Run | None:
     """The run with its fingerprint and its outline, and its poll locked until the transaction
     ends; None if the poll's fence is another by now."""
-    with connection.cursor() as cursor:
-        cursor.execute(_held_statement(), (run, fence))
-        row = cursor.fetchone()
+    with cursor() as asked:
+        asked.execute(_held_statement(), (run, fence))
+        row = asked.fetchone()
     if row is None:
         return None
     found, *beside = (_built(model, row, start) for model, start in _places())
@@ -61,9 +94,9 @@ def values(model: type[Model], names: Sequence[str], **known: Any) -> tuple[Any,
     """The columns `names` of the row that has the columns `known`; None if there is no such row.
     For what is unique."""
     statement = _select(model, tuple(names), tuple(known))
-    with connection.cursor() as cursor:
-        cursor.execute(statement, tuple(known.values()))
-        row = cursor.fetchone()
+    with cursor() as asked:
+        asked.execute(statement, tuple(known.values()))
+        row = asked.fetchone()
     if row is None:
         return None
     fits = _fits(model, tuple(names), connection.vendor)
@@ -72,17 +105,17 @@ def values(model: type[Model], names: Sequence[str], **known: Any) -> tuple[Any,
 
 def has_gone(model: type[Model], run: int) -> bool:
     """Whether any item of the run has vanished."""
-    with connection.cursor() as cursor:
-        cursor.execute(_gone_statement(model), (run,))
-        return cursor.fetchone() is not None
+    with cursor() as asked:
+        asked.execute(_gone_statement(model), (run,))
+        return asked.fetchone() is not None
 
 
 def counted(model: type[Model], run: int, column: str) -> tuple[int, int | None]:
     """How many items of the run have not vanished, and the sum of their `column`; None if none
     has one. The database adds: the sum must fit into 64 bits."""
-    with connection.cursor() as cursor:
-        cursor.execute(_counting(model, column), (run,))
-        count, total = cursor.fetchone()
+    with cursor() as asked:
+        asked.execute(_counting(model, column), (run,))
+        count, total = asked.fetchone()
     return count, None if total is None else int(total)
 
 
@@ -93,8 +126,8 @@ def change(model: type[Model], key: int, changed: Mapping[str, Any]) -> None:
         field.get_db_prep_save(value, connection)
         for field, value in zip(fields, changed.values(), strict=True)
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_update(model, tuple(changed)), (*row, key))
+    with cursor() as asked:
+        asked.execute(_update(model, tuple(changed)), (*row, key))
 
 
 def put(row: Model, unique: Sequence[str]) -> None:
@@ -105,19 +138,8 @@ def put(row: Model, unique: Sequence[str]) -> None:
         field.get_db_prep_save(getattr(row, field.attname), connection=connection)
         for field in fields
     ]
-    with _binding_cursor() as cursor:
-        cursor.execute(_upsert(model, tuple(unique)), sent)
-
-
-def _binding_cursor() -> CursorWrapper:
-    """A cursor that sends values beside the statement. Django's for PostgreSQL spells them out
-    in it, bytes in hexadecimal: four times as slow for a body of megabytes."""
-    cursor = connection.cursor()
-    if connection.vendor == "postgresql":
-        from psycopg import Cursor
-
-        cursor.cursor = Cursor(connection.connection)
-    return cursor
+    with cursor() as asked:
+        asked.execute(_upsert(model, tuple(unique)), sent)
 
 
 @lru_cache(maxsize=1)
