@@ -19,6 +19,7 @@ TOOLS = [
     "env",
     "grep",
     "mkdir",
+    "mktemp",
     "rm",
     "sh",
     "sleep",
@@ -68,6 +69,13 @@ class Clone:
         return subprocess.run([python, "-c", "import pip"], check=False).returncode == 0
 
 
+MANAGE = """
+import os, pathlib, sys
+told = os.environ["RUNSHEET_DATA_DIR"], sys.argv[1], os.environ["RUNSHEET_EMBEDDED"]
+assert os.listdir(told[0]) == []
+text = "|".join([*told, str(os.environ.get("DATABASE_URL"))])
+pathlib.Path("prepared").write_text(text)
+"""
 REAL = f'exec "{os.path.realpath(sys.executable)}" "$@"'
 
 
@@ -81,13 +89,21 @@ def test_it_makes_the_environment_and_makes_it_anew_when_it_must(clone: Clone) -
     clone.python("python3.14", "echo 'pyenv: not installed' >&2; exit 127")
     clone.python("python3", "echo 3.11 yes")
     real = clone.python("python3.13", REAL)
-    first = clone.install()
+    prepared = clone.root / "prepared"
+    (clone.root / "manage.py").write_text(MANAGE)
+    first = clone.install(DATABASE_URL="postgresql://elsewhere")
     assert first.returncode == 0, first.stderr
     assert f"making .venv with {real}" in first.stderr
+    assert "quick start" not in first.stderr
     assert clone.environment_runs
+    data, *told = prepared.read_text().split("|")
+    assert told == ["prepare", "1", "None"]  # on a database of its own, of which nothing is left
+    assert not Path(data).exists()
+    prepared.unlink()
 
     again = clone.install()
     assert (again.returncode, again.stderr) == (0, "")
+    assert not prepared.exists()
 
     clone.lock("no-such-package-of-ours==1.0 --hash=sha256:" + "0" * 64 + "\n")
     for _ in range(2):
@@ -97,8 +113,11 @@ def test_it_makes_the_environment_and_makes_it_anew_when_it_must(clone: Clone) -
         assert "no-such-package-of-ours" in failed.stderr
 
     clone.lock("# nothing, but another\n")
+    (clone.root / "manage.py").write_text("raise SystemExit('no room')")
     changed = clone.install()
     assert changed.returncode == 0
+    assert "not ready for a quick start: see .cache/install-run.log" in changed.stderr
+    assert "no room" in (clone.root / ".cache" / "install-run.log").read_text()
     assert "installing" in changed.stderr
     assert "making .venv" not in changed.stderr
 
