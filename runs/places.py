@@ -1,4 +1,5 @@
-"""A run's next place in the schedule: the columns of `Poll` after an answer and after a failure."""
+"""A run's next place in the schedule: the columns of `Poll` after an answer, after a failure, and
+when its quarantine ends."""
 
 import datetime as dt
 import random
@@ -86,3 +87,15 @@ def _is_poison(held: Claim) -> bool:
     if held.is_quarantined or held.sync_failures + 1 < schedule.POISONED_AFTER:
         return held.is_quarantined
     return held.last_error_at is None or breaker.answered_since(held.last_error_at)
+
+
+def lift_quarantine(run: Run) -> None:
+    """Make a quarantined run due at once, with a clean slate."""
+    Poll.objects.filter(pk=run.pk).exclude(quarantined_at=None).update(
+        quarantined_at=None, sync_failures=0, failures=0, due_at=dt.datetime.now(dt.UTC)
+    )
+
+
+def retry_quarantined() -> None:
+    """Give each quarantined run one try: a new version may read what the last one could not."""
+    Poll.objects.exclude(quarantined_at=None).update(due_at=dt.datetime.now(dt.UTC))

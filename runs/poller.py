@@ -423,18 +423,6 @@ def poll_now(run: Run, case_dev: Client | None = None) -> str:
             return f"{run.run_id} could not be polled: {last_error}"
 
 
-def lift_quarantine(run: Run) -> None:
-    """Make a quarantined run due at once, with a clean slate."""
-    Poll.objects.filter(pk=run.pk).exclude(quarantined_at=None).update(
-        quarantined_at=None, sync_failures=0, failures=0, due_at=_now()
-    )
-
-
-def retry_quarantined() -> None:
-    """Give each quarantined run one try: a new version may read what the last one could not."""
-    Poll.objects.exclude(quarantined_at=None).update(due_at=_now())
-
-
 def schedule_new(runs: Sequence[Run], now: dt.datetime) -> None:
     """Give runs that were just found their place in the schedule, active ones first."""
     Poll.objects.bulk_create(

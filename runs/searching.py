@@ -79,7 +79,9 @@ def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> Que
 
 def _is_common(words: str, newest: int) -> bool:
     """Whether a sample of all runs tells that very many hold `words`: to look these up, an index
-    reads all of them, however few are asked for."""
+    reads all of them, however few are asked for. Of an id nobody need be asked."""
+    if Run.objects.filter(run_id=words).exists():
+        return False
     sample = range(newest, 0, -max(newest // SAMPLE, 1))[:SAMPLE]
     texts = RunText.objects.filter(pk__in=sample, folded__contains=fold(words))
     return texts.count() >= COMMON

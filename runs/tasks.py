@@ -6,7 +6,7 @@ import logging
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from runs import breaker, callbacks, claims, discovery, gauges, poller, watchdog
+from runs import breaker, callbacks, claims, discovery, gauges, places, poller, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def start_afresh(**_: object) -> None:
     failure."""
     breaker.try_again(dt.datetime.now(dt.UTC))
     discovery.wake()
-    poller.retry_quarantined()
+    places.retry_quarantined()
     gauges.forget_the_gone()
     watchdog.start()
 

@@ -29,7 +29,11 @@ def started(product: Product) -> Product:
 
 
 def is_ready(product: Product) -> bool:
-    return product.get("/readyz").status_code == 200
+    """Not while a process that is started again has yet to read what waits at its socket."""
+    try:
+        return product.get("/readyz").status_code == 200
+    except httpx.ReadTimeout:
+        return False
 
 
 def statuses(data: Path) -> set[str]:

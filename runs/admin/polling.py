@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from runs import poller
+from runs import places
 from runs.admin.base import RecordAdmin
 from runs.admin.run import PollsRuns
 from runs.admin.shown import lines, section, shown, told
@@ -82,7 +82,7 @@ class PollAdmin(PollsRuns):
     def lift_quarantine(self, request: HttpRequest, queryset: QuerySet[Poll]) -> None:
         held = list(queryset.exclude(quarantined_at=None))
         for poll in held:
-            poller.lift_quarantine(poll.run)
+            places.lift_quarantine(poll.run)
         words = "run goes on" if len(held) == 1 else "runs go on"
         self.message_user(request, f"{len(held)} {words}; due now.")
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from runs import breaker, poller
+from runs import breaker, places
 from runs.models import Payload, Poll, Run, Step, Upstream
 from tests.factories import make_run
 from tests.runs.answers import reply
@@ -153,8 +153,8 @@ def test_a_lifted_quarantine_makes_the_run_due_with_a_clean_slate() -> None:
         "running", poll_quarantined_at=NOW, poll_sync_failures=9, poll_failures=9, poll_due_at=later
     )
     other = make_run("running", poll_due_at=later, poll_failures=3)
-    poller.lift_quarantine(run)
-    poller.lift_quarantine(other)
+    places.lift_quarantine(run)
+    places.lift_quarantine(other)
     poll = poll_of(run)
     assert (poll.quarantined_at, poll.sync_failures, poll.failures) == (None, 0, 0)
     assert poll.due_at
@@ -167,7 +167,7 @@ def test_a_new_start_gives_quarantined_runs_one_more_try() -> None:
     later = timezone.now() + 60 * MINUTE
     run = make_run("running", poll_quarantined_at=NOW, poll_sync_failures=5, poll_due_at=later)
     other = make_run("running", poll_due_at=later)
-    poller.retry_quarantined()
+    places.retry_quarantined()
     assert Api(reply(b"odd")).poll() == 1
     assert poll_of(run).quarantined_at == NOW
     assert wait_of(run) == 3600

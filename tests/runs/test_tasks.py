@@ -109,7 +109,8 @@ def test_ticks_rest_while_no_run_is_active(
     make_run("completed", poll_lane=Poll.Lane.SETTLING)
     assert tick() == ["runs.poll_due", "runs.discover"], "nobody knows yet"
     assert poller.poll_due() == 0
-    assert tick() == ["runs.discover"]
+    assert tick() == ["runs.poll_due", "runs.discover"], "the first at rest"
+    assert tick() == []
     found = simulator.start("nda_review").id
     tasks.discover()
     assert tick() == ["runs.poll_due", "runs.discover"], "a run was found"
