@@ -19,7 +19,7 @@ from tests.conftest import account, signed_in
 from tests.dashboard.totp import code_of
 from tests.factories import make_run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
 ACTIVATE, CODES = "/accounts/2fa/totp/activate/", "/accounts/2fa/recovery-codes/"
 

@@ -15,7 +15,7 @@ from django.test import Client
 from tests.conftest import account, signed_in
 from tests.dashboard.issuer import Issuer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
 LEAVE, BACK = "/accounts/services/oidc/login/", "/accounts/services/oidc/callback/"
 NORA: dict[str, Any] = {

@@ -14,7 +14,7 @@ from tests.conftest import signed_in
 from tests.dashboard.links import full_run, only_link, share
 from tests.factories import make_entries, make_steps
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
 # What is shown -----------------------------------------------------------------------------------
 
