@@ -46,8 +46,8 @@ class Api:
         run_id = words[-2]
         _, number, steps = run_id.split("_")
         self.asked[run_id] += is_ours
-        # The runs do not change all at once.
-        changes = (self.asked[run_id] + int(number)) // EVERY
+        # The runs do not change all at once, and none begins with more steps than it is named for.
+        changes = (self.asked[run_id] + int(number) % EVERY) // EVERY
         return _body(run_id, int(steps) + changes)
 
 
