@@ -14,7 +14,7 @@ from django.utils import timezone
 from dashboard import row_items, rows
 from dashboard.audience import STAFF
 from dashboard.live import run_pieces, sse
-from dashboard.live.renderings import Key, Made, Rendering
+from dashboard.live.renderings import Key, Made, Rendering, having
 from dashboard.live.run_pieces import Pieces
 from dashboard.saved import columns
 from runs import agents, freshness
@@ -30,10 +30,11 @@ def render(keys: Sequence[Key]) -> Made:
         case ("row", *_):
             return _rows(keys)
         case ("quick", run, target, since, have, shape):
-            pieces = run_pieces.quick(run, since, have, shape.page, shape.audience)
+            pieces = run_pieces.quick(run, since, have.parts, shape.page, shape.audience)
             return _pieces(first, target, pieces)
         case ("slow", run, _, have, shape):
-            return _pieces(first, 0, run_pieces.slow(run, have, shape.page, shape.audience))
+            pieces = run_pieces.slow(run, have.parts, shape.page, shape.audience)
+            return _pieces(first, 0, pieces)
         case ("head", run, _, shape):
             html = run_pieces.head(run, shape.audience)
         case ("fresh", run, _, shape):
@@ -55,7 +56,7 @@ def _pieces(key: Key, target: int, pieces: Pieces | None) -> Made:
     if pieces.catch_up:
         frame += sse.event("catch-up", msgspec.json.encode(pieces.catch_up).decode())
     is_lasting = pieces.version >= target
-    return {key: Rendering(pieces.version, frame, pieces.parts, is_lasting)}
+    return {key: Rendering(pieces.version, frame, having(pieces.parts), is_lasting)}
 
 
 def _rows(keys: Sequence[Key]) -> Made:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -14,14 +15,32 @@ logger = logging.getLogger(__name__)
 type Key = tuple[Any, ...]
 
 
+# Name and digest of each part that a browser has, in order; () if that is not known.
+type Parts = tuple[tuple[str, bytes], ...]
+
+
+class Having:
+    """Parts that browsers have. A thousand that have the same share one object, so that it is told
+    from others by what it is, and neither compared nor hashed for each of them."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+
+having = lru_cache(maxsize=10_000)(Having)
+NOTHING = having(())
+
+
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """`frame` is ready to be sent; `version` is the one that the database held meanwhile, and
-    `parts` is what a browser has after it, by digests (see run_pieces)."""
+    `have` is what a browser has after it, by digests (see run_pieces)."""
 
     version: int
     frame: bytes
-    parts: tuple[tuple[str, bytes], ...] = ()
+    have: Having = NOTHING
     is_lasting: bool = True  # false: asked for too early, so the next who asks has it made anew
 
 

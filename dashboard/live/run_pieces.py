@@ -20,6 +20,7 @@ from django.utils import timezone
 from dashboard import cost_page, reading, run_page, timeline
 from dashboard import outline as outlines
 from dashboard.audience import Audience
+from dashboard.live.renderings import Parts
 from dashboard.passages import Asked
 from dashboard.step_lines import lines
 from runs.models import Run
@@ -30,9 +31,6 @@ MOST_STEPS = 200
 
 # Columns of megabytes, and the tabs that show them.
 HEAVY = {"output": ("result", "read"), "logs": ("logs",)}
-
-# Name and digest of each part that a browser has, in order; () if that is not known.
-type Parts = tuple[tuple[str, bytes], ...]
 
 
 class Page(NamedTuple):

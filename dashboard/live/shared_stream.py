@@ -16,8 +16,8 @@ from dashboard.disclosure.sources import FromRecord
 from dashboard.door import Door
 from dashboard.live import opening, sight, sse
 from dashboard.live.hub import Hub
-from dashboard.live.renderings import Key, Made, Rendering
-from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, Parts, differing
+from dashboard.live.renderings import NOTHING, Key, Made, Parts, Rendering, having
+from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, differing
 from dashboard.live.streams import Stream
 from dashboard.live.viewers import Viewer
 from dashboard.models import ShareLink
@@ -57,7 +57,7 @@ def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBas
 
 
 class SharedStream(Stream):
-    __slots__ = ("door", "number", "parts", "run", "sent", "tab")
+    __slots__ = ("door", "have", "number", "run", "sent", "tab")
 
     is_page = True
 
@@ -65,7 +65,7 @@ class SharedStream(Stream):
         viewer = Viewer(link_pk=link.pk, ordinal=door.ordinal)
         super().__init__(hub, viewer, {link.run.pk: link.run.version})
         self.run, self.sent, self.tab, self.door = link.run.pk, since, tab, door
-        self.parts: Parts = ()
+        self.have = NOTHING
         self.number = 0
 
     def is_finished(self) -> bool:
@@ -79,7 +79,7 @@ class SharedStream(Stream):
         self.number = topic.number
         # Two views of one link share what they see, so their number is no part of the key.
         key = (
-            *("shared", self.run, topic.version, topic.number, self.sent, self.parts, self.tab),
+            *("shared", self.run, topic.version, topic.number, self.sent, self.have, self.tab),
             *(self.door.link_pk, self.door.base),
         )
         rendering = await self.hub.renderings.get(key, self.render)
@@ -87,7 +87,7 @@ class SharedStream(Stream):
             self.end_reason = self.end_reason or "withdrawn"
             return b""
         self.hub.trust(self.run, topic.version, rendering.version)
-        self.sent, self.parts = rendering.version, rendering.parts
+        self.sent, self.have = rendering.version, rendering.have
         return rendering.frame
 
     async def render(self, keys: Sequence[Key]) -> Made:
@@ -96,14 +96,14 @@ class SharedStream(Stream):
 
 def _rendered(key: Key) -> Made:
     _, _, target, _, since, have, tab, link_pk, base = key
-    made = _pieces(link_pk, base, tab, since, have)
+    made = _pieces(link_pk, base, tab, since, have.parts)
     if made is None:
         return {}
     version, html, parts, catch_up = made
     frame = sse.event("change", html, version) if html or version > since else b""
     if catch_up:
         frame += sse.event("catch-up", msgspec.json.encode(catch_up).decode())
-    return {key: Rendering(version, frame, parts, is_lasting=version >= target)}
+    return {key: Rendering(version, frame, having(parts), is_lasting=version >= target)}
 
 
 def _pieces(

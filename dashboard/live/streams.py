@@ -14,12 +14,13 @@ from typing import NamedTuple
 from dashboard.audience import Audience
 from dashboard.live import fragments, sse
 from dashboard.live.hub import Hub, Topic
-from dashboard.live.renderings import Key, Made
-from dashboard.live.run_pieces import Page, Parts, shape
+from dashboard.live.renderings import NOTHING, Key, Made
+from dashboard.live.run_pieces import Page, shape
 from dashboard.live.viewers import Viewer
 from runs.models import Run
 
 LIST_PAUSE = 0.25  # seconds between two frames of one list: many runs move at once
+SLOW_AFTER = 0.2  # seconds from what is quick to what may follow later
 
 
 class Stream(ABC):
@@ -44,6 +45,7 @@ class Stream(ABC):
             while not self.end_reason:
                 if frame := await self.news_or_end():
                     yield frame
+                    await asyncio.sleep(0)  # the other streams' turn, before what comes next here
                 elif self.is_finished():
                     yield sse.event("end", "over")
                     return
@@ -96,12 +98,17 @@ class Stream(ABC):
     async def render(self, keys: Sequence[Key]) -> Made:
         return await self.hub.in_thread(fragments.render, keys)
 
+    async def render_later(self, keys: Sequence[Key]) -> Made:
+        """Not while a thousand streams are sent what is quick, which the rendering would slow."""
+        await asyncio.sleep(SLOW_AFTER)
+        return await self.render(keys)
+
 
 class RunStream(Stream):
     """The stream of a page of one run."""
 
     __slots__ = (
-        *("number", "painted", "quick_parts", "remark", "run", "sent", "shape", "slow_parts"),
+        *("number", "painted", "quick_have", "remark", "run", "sent", "shape", "slow_have"),
     )
 
     is_page = True
@@ -113,8 +120,7 @@ class RunStream(Stream):
         self.run, self.sent, self.shape = run.pk, since, shape(page, audience)
         # A page that was just made lacks nothing but later news of its freshness.
         self.painted = since if since == run.version else -1
-        self.quick_parts: Parts = ()
-        self.slow_parts: Parts = ()
+        self.quick_have = self.slow_have = NOTHING
         self.number = 0
         self.remark: str | None = None
 
@@ -135,24 +141,24 @@ class RunStream(Stream):
 
     async def quick(self, target: int) -> bytes:
         """From what the browser has to `target`, or further if the database already is."""
-        key = ("quick", self.run, target, self.sent, self.quick_parts, self.shape)
+        key = ("quick", self.run, target, self.sent, self.quick_have, self.shape)
         rendering = await self.hub.renderings.get(key, self.render)
         if rendering is None:  # deleted by hand; nothing more can be said of it
             self.end_reason = self.end_reason or "withdrawn"
             return b""
         self.hub.trust(self.run, target, rendering.version)
-        self.sent, self.quick_parts = rendering.version, rendering.parts
+        self.sent, self.quick_have = rendering.version, rendering.have
         return rendering.frame
 
     async def slow(self, topic: Topic) -> bytes:
         is_first, self.number = self.number == 0, topic.number
         if is_first and topic.numbered_version <= self.painted:
             return await self.piece("fresh", self.run, topic.number, self.shape)
-        key = ("slow", self.run, topic.number, self.slow_parts, self.shape)
-        rendering = await self.hub.renderings.get(key, self.render)
+        key = ("slow", self.run, topic.number, self.slow_have, self.shape)
+        rendering = await self.hub.renderings.get(key, self.render_later)
         if rendering is None:
             return b""
-        self.slow_parts = rendering.parts
+        self.slow_have = rendering.have
         return rendering.frame
 
 
