@@ -18,6 +18,10 @@ from runs.models import Fingerprint, Outline, Poll, Run
 type Fit = Callable[[Any], Any]
 
 PREPARE_AFTER = 2  # times that a connection has sent a statement
+# Seconds after which the server ends a transaction of which nothing more is heard: a process that
+# was stopped in the middle of one would keep its rows from all others for as long as it stands.
+IDLE_MOST = 30
+LASTS_MOST = 120  # and one that goes on: many times what the largest answer should take
 
 
 @contextmanager
@@ -63,6 +67,11 @@ def _leads_to_server(found: CursorWrapper) -> bool:
         found.execute("SELECT pg_backend_pid()")
         (pid,) = found.fetchone()
         way.leads_to_server = pid == way.info.backend_pid
+        if way.leads_to_server:
+            found.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_MOST}s'")
+            # Between statements that are sent without waiting it does not count as idle.
+            if way.info.server_version >= 170_000:
+                found.execute(f"SET transaction_timeout = '{LASTS_MOST}s'")
     return bool(way.leads_to_server)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, connection, models, transaction
+from django.db import Error, connection, models, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class _Keeper:
             if not self._held:
                 self._changed.notify()
             self._held.update(holds)
-            if self._thread is None and holds:
+            if holds and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
                 self._thread.start()
 
@@ -88,7 +88,7 @@ class _Keeper:
 def _renew_safely(model: type[models.Model], holds: dict[int, Hold]) -> None:
     try:
         renew(model, holds)
-    except DatabaseError as error:
+    except Error as error:
         # They end by themselves, and nothing is asked under them then.
         logger.warning("%d leases not renewed: %s", len(holds), type(error).__name__)
     finally:

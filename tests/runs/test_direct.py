@@ -1,14 +1,20 @@
 """Statements that come again and again: prepared where whoever answers will know them again."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from runs import direct
+from runs.claims import claim
 from runs.models import Run
 from tests.factories import make_run
+from tests.product import until
 from tests.runs.answers import step
 from tests.runs.polling import Api, due_run, make_due, now_details
 
@@ -71,6 +77,33 @@ def test_a_way_through_a_pooler_is_told_by_another_process_number(
         with direct.cursor():
             assert connection.connection.leads_to_server is is_direct
         assert (connection.connection.prepare_threshold is not None) is is_direct
+
+
+@pytest.mark.parametrize("limit", ["IDLE_MOST", "LASTS_MOST"])
+def test_a_process_that_stops_in_a_transaction_keeps_its_rows_from_others_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(direct, limit, 1)
+    run = due_run()
+    has_locked = threading.Event()
+
+    def stop() -> None:
+        try:
+            with transaction.atomic():
+                direct.held(run.pk, 0)
+                has_locked.set()
+                time.sleep(4)  # as if it stood still: the server hears nothing
+                direct.held(run.pk, 0)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        stopped = threads.submit(stop)
+        assert has_locked.wait(20)
+        assert claim(timezone.now(), 10) == []
+        until(lambda: claim(timezone.now(), 10), 20, "the row to be free")
+        with pytest.raises(DatabaseError):
+            stopped.result()
 
 
 def test_a_number_is_stored_whatever_the_width_it_was_sent_with() -> None:

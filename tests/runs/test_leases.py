@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -73,11 +73,12 @@ def test_a_walk_that_takes_longer_than_a_lease_is_walked_once() -> None:
 
 
 @pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("kind", [DatabaseError, InterfaceError])
 def test_what_cannot_be_renewed_is_broken_off_and_tells_nothing_of_case_dev(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
     def fail(*_: object) -> None:
-        raise DatabaseError("away")
+        raise kind("away")
 
     monkeypatch.setattr(leases, "renew", fail)
     run = due_run()
@@ -97,7 +98,7 @@ def test_what_cannot_be_renewed_is_broken_off_and_tells_nothing_of_case_dev(
         report = poller.poll(held, Round(client_of(endless)))
     assert report.outcome is Outcome.LATE
     assert time.monotonic() - began < 10
-    assert "1 leases not renewed: DatabaseError" in caplog.text
+    assert f"1 leases not renewed: {kind.__name__}" in caplog.text
     poll = poll_of(run)
     assert (poll.leased_until, poll.failures) == (None, 0)
     assert not Upstream.objects.exclude(failures=0).exists()
