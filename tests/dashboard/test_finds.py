@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from dashboard import filters, step_search
 from runs import searching
@@ -181,6 +182,17 @@ def test_what_many_runs_hold_is_found_on_the_way_through_them_all():
             runs = searching.matching(Run.objects.all(), asked, at_most)
             assert runs.count() == number, (asked, at_most)
     assert found("rare") == {rare.run_id}
+
+
+def test_an_id_is_looked_up_and_not_looked_for_in_a_sample_of_all_runs():
+    runs = make_runs(30, prompt="a common word")
+    asked = runs[0].run_id
+    with CaptureQueriesContext(connection) as queries:
+        assert asked in {run.run_id for run in searching.matching(Run.objects.all(), asked)}
+    assert len([one for one in queries if "COUNT" in one["sql"]]) == 0
+    with CaptureQueriesContext(connection) as queries:
+        searching.matching(Run.objects.all(), "common")
+    assert len([one for one in queries if "COUNT" in one["sql"]]) == 1
 
 
 def test_a_search_through_runs_asks_the_index():

@@ -18,10 +18,9 @@ from tests.product import until
 from tests.runs.answers import step
 from tests.runs.polling import Api, due_run, make_due, now_details
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no server"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
+# SQLite prepares nothing and knows no sessions; `make test` runs these in its second pass.
+of_a_server = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="of a server")
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +47,7 @@ def poll_often(times: int = 4) -> None:
         assert Api(now_details("run_1", steps=steps)).poll() == 1
 
 
+@of_a_server
 def test_statements_of_a_changed_poll_are_prepared_on_a_way_of_our_own_to_the_server() -> None:
     poll_often()
     tables = ("runs_poll", "runs_run", "runs_step", "runs_outline", "runs_fingerprint")
@@ -56,6 +56,7 @@ def test_statements_of_a_changed_poll_are_prepared_on_a_way_of_our_own_to_the_se
         assert any(f'"{table}"' in statement for statement in found), table
 
 
+@of_a_server
 def test_behind_a_pooler_nothing_is_prepared() -> None:
     """It answers with the process number of a server that its own connection does not have."""
     connection.ensure_connection()
@@ -64,6 +65,7 @@ def test_behind_a_pooler_nothing_is_prepared() -> None:
     assert prepared() == []
 
 
+@of_a_server
 def test_a_way_through_a_pooler_is_told_by_another_process_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_way_through_a_pooler_is_told_by_another_process_number(
         assert (connection.connection.prepare_threshold is not None) is is_direct
 
 
+@of_a_server
 @pytest.mark.parametrize("limit", ["IDLE_MOST", "LASTS_MOST"])
 def test_a_process_that_stops_in_a_transaction_keeps_its_rows_from_others_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch, limit: str
