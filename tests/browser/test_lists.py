@@ -106,6 +106,24 @@ def test_a_row_of_filtered_results_is_alive(reader: Page, site: str) -> None:
     expect(row.locator("[data-since]")).to_have_text(re.compile(r"^[1-9] s$"))  # it counts on
 
 
+def test_what_was_found_is_not_asked_for_again_when_the_search_is_left(
+    reader: Page, site: str
+) -> None:
+    """The rows would be replaced, and with them the link that has the keyboard's focus."""
+    run = make_run(prompt="wanted")
+    make_run()
+    reader.goto(f"{site}/runs/")
+    reader.locator("#seek").fill("wanted")
+    expect(reader.locator("tr[id^=run-]")).to_have_count(1)
+    address_is(reader, "?q=wanted")
+    asked: list[str] = []
+    reader.on("request", lambda request: asked.append(request.url))
+    reader.keyboard.press("Escape")
+    reader.keyboard.press("j")
+    expect(reader.locator(f"#run-{run.pk} a:focus")).to_have_count(1)
+    assert not [url for url in asked if "q=wanted" in url and "/live/" not in url]
+
+
 def test_without_scripts_filters_pages_and_orders_work(
     browser, viewer_client: Client, site: str
 ) -> None:

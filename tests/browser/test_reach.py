@@ -51,8 +51,9 @@ def test_the_main_job_is_done_by_keyboard_alone(
     expect(page.locator(".skip")).to_be_focused()
     keys.press("Enter")
     expect(page.locator("#main")).to_be_focused()
-    keys.press("g")
-    keys.press("l")
+    with page.expect_navigation():  # and so until the new page hears keys
+        keys.press("g")
+        keys.press("l")
     expect(page).to_have_url(f"{site}/runs/")
     keys.press("/")
     keys.type("newest g l ?")  # text, not commands, while one types
@@ -63,7 +64,8 @@ def test_the_main_job_is_done_by_keyboard_alone(
     keys.press("Escape")
     expect(page.locator("#seek")).not_to_be_focused()
     keys.press("j")
-    keys.press("Enter")
+    with page.expect_navigation():
+        keys.press("Enter")
     expect(page).to_have_url(f"{site}/runs/{run.run_id}/")
     for _ in range(3):
         keys.press("j")
@@ -76,7 +78,8 @@ def test_the_main_job_is_done_by_keyboard_alone(
     expect(page.locator(SECOND)).to_be_focused()
     page.goto(page.url)
     focus_by_tab(page, "a.button[href$='/share/']")
-    keys.press("Enter")
+    with page.expect_navigation():
+        keys.press("Enter")
     focus_by_tab(page, "[name=purpose]")
     keys.type("For the court")
     focus_by_tab(page, "[name=shows][value=timeline]")
