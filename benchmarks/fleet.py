@@ -17,6 +17,7 @@ from benchmarks.figures import Bench, Figure, quantile, value
 from benchmarks.poll import make_runs
 from benchmarks.processes import cpu_seconds, memory
 from benchmarks.standin import serving
+from dashboard.processes import tie_to_parent
 from runs import notices, schedule
 from runs.models import Poll
 from tests.product import until
@@ -54,7 +55,9 @@ def _part(which: str, url: str, name: str) -> Iterator[int]:
         "MALLOC_ARENA_MAX": "2",
     }
     words = [sys.executable, "-m", "dashboard.parts", which]
-    child = subprocess.Popen(words, cwd=ROOT, env=environment)
+    child = subprocess.Popen(
+        words, cwd=ROOT, env=environment, preexec_fn=tie_to_parent(os.getpid())
+    )
     try:
         yield child.pid
     finally:

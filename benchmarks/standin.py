@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from benchmarks import bodies
+from dashboard.processes import tie_to_parent
 
 STEP_BYTES = 300
 EVERY = 10  # requests from one change of a run to the next
@@ -65,7 +66,9 @@ def _steps(count: int) -> list[str]:
 def serving(core: int | None = None) -> Iterator[str]:
     """The base URL of a stand-in in a process of its own, on `core` alone if there is one."""
     words = [sys.executable, "-m", "benchmarks.standin"]
-    child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=tie_to_parent(os.getpid())
+    )
     try:
         if core is not None:
             os.sched_setaffinity(child.pid, {core})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,11 @@ from django.test import Client
 from django.utils import timezone
 
 from benchmarks.figures import LINEAR, Bench, Figure, Growth, Result, quantile, ratio, value
+from dashboard.processes import tie_to_parent
 from runs import notices, outlines
 from runs.models import Poll, Run, Step
 
+OURS = "dashboard.asgi:application"
 STREAMS = 1_000
 FEW_STREAMS = (1, 10, 100)
 CHANGES, FEW_CHANGES = 10, 3
@@ -38,6 +41,7 @@ class Server:
         self.process = subprocess.Popen(
             [*command, "--log-level", "warning", "--no-access-log"],
             env=os.environ | {"MALLOC_ARENA_MAX": "2"} | settings,  # as `manage.py up` starts it
+            preexec_fn=tie_to_parent(os.getpid()),
         )
 
     def wait(self) -> None:
@@ -62,13 +66,20 @@ class Server:
 
 
 class Watcher:
-    """Open streams, and when the first bytes after each change came to each."""
+    """Open streams, and when each change came to each: `sign` is in what tells of one, and in
+    nothing else that comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign: bytes) -> None:
+        self.sign = sign
         self.arrived: list[float] = []
         self.since = float("inf")
         self.tasks: list[asyncio.Task[None]] = []
         self.opened = 0
+        # One thread, and so one connection to the database, of which it is known that it is ours.
+        self.thread = ThreadPoolExecutor(1)
+
+    async def in_thread[T](self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, act)
 
     async def open(self, port: int, path: str, cookie: str, number: int) -> None:
         for _ in range(number):
@@ -88,16 +99,18 @@ class Watcher:
         if b" 200 " not in status:
             raise ConnectionError(status)
         self.opened += 1
-        has_told = float("-inf")
-        while await reader.read(65_536):
-            if has_told < self.since <= (now := time.monotonic()):
+        has_told, end = float("-inf"), b""
+        while read := await reader.read(65_536):
+            has_come = self.sign in end + read
+            end = read[1 - len(self.sign) :]
+            if has_come and has_told < self.since <= (now := time.monotonic()):
                 has_told = now
                 self.arrived.append(now - self.since)
 
     async def spread(self, change: Callable[[], object]) -> list[float]:
-        """Milliseconds from a change to its first bytes, each stream's, sorted."""
+        """Milliseconds from a change to its coming, each stream's."""
         self.arrived, self.since = [], time.monotonic()
-        await asyncio.to_thread(change)
+        await self.in_thread(change)
         async with asyncio.timeout(60):
             while len(self.arrived) < len(self.tasks):  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.02)
@@ -111,12 +124,12 @@ def measure(bench: Bench) -> Iterator[Result]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     call_command("collectstatic", interactive=False, verbosity=0)
     run, cookie = _ground()
+    connection.close()
     path = f"/runs/{run.run_id}/live/?since={run.version}"
 
     def ours_over(processes: int, number: int, changes: int) -> Spread:
-        application = "dashboard.asgi:application"
         change = lambda _: step(run)  # noqa: E731
-        return asyncio.run(_spread(application, processes, number, path, cookie, change, changes))
+        return asyncio.run(_spread(OURS, processes, number, path, cookie, change, changes))
 
     points = [
         (number, quantile(ours_over(1, number, FEW_CHANGES).times, 0.99)) for number in FEW_STREAMS
@@ -184,7 +197,7 @@ async def _spread(
     changes: int,
 ) -> Spread:
     servers = [Server(application) for _ in range(processes)]
-    watcher = Watcher()
+    watcher = Watcher(b"\nid: " if application == OURS else b"data: ")
     try:
         for server in servers:
             server.wait()
@@ -199,13 +212,14 @@ async def _spread(
         connections: list[int | None] = []
         for _ in range(changes):
             times += await watcher.spread(lambda: change(ports))
-            connections.append(await asyncio.to_thread(_connections))
+            connections.append(await watcher.in_thread(_connections))
         return Spread(times, memory, max(filter(None, connections), default=None))
     finally:
         for task in watcher.tasks:
             task.cancel()
         for server in servers:
             server.end()
+        await watcher.in_thread(lambda: connection.close())
 
 
 def _connections() -> int | None:

@@ -29,12 +29,12 @@ def render(keys: Sequence[Key]) -> Made:
     match first:
         case ("row", *_):
             return _rows(keys)
-        case ("quick", run, target, since, have, shape):
+        case ("quick", run, _, since, have, shape):
             pieces = run_pieces.quick(run, since, have.parts, shape.page, shape.audience)
-            return _pieces(first, target, pieces)
-        case ("slow", run, _, have, shape):
-            pieces = run_pieces.slow(run, have.parts, shape.page, shape.audience)
-            return _pieces(first, 0, pieces)
+            return _pieces(first, pieces)
+        case ("slow parts", run, _, shape):
+            made = run_pieces.slow(run, shape.page, shape.audience)
+            return {first: Rendering(made[0], b"", parts=made[1])} if made else {}
         case ("head", run, _, shape):
             html = run_pieces.head(run, shape.audience)
         case ("fresh", run, _, shape):
@@ -48,11 +48,18 @@ def render(keys: Sequence[Key]) -> Made:
     return {first: Rendering(0, sse.event("change", html))}
 
 
-def _pieces(key: Key, target: int, pieces: Pieces | None) -> Made:
-    """`target`: the version that was asked for, 0 if the stream goes by another number."""
+def lacking(key: Key, whole: Rendering) -> Made:
+    """Of `whole` what a browser lacks that has what is the last but one in `key`."""
+    html, parts = run_pieces.differing(whole.parts, key[-2].parts)
+    frame = sse.event("change", html) if html else b""
+    return {key: Rendering(whole.version, frame, having(parts))}
+
+
+def _pieces(key: Key, pieces: Pieces | None) -> Made:
     if pieces is None:
         return {}
-    frame = sse.event("change", pieces.html, pieces.version if target else None)
+    target = key[2]  # the version that was asked for
+    frame = sse.event("change", pieces.html, pieces.version)
     if pieces.catch_up:
         frame += sse.event("catch-up", msgspec.json.encode(pieces.catch_up).decode())
     is_lasting = pieces.version >= target

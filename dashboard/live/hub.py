@@ -6,6 +6,7 @@ take more, and costs nothing until then.
 """
 
 import asyncio
+import gc
 import logging
 import math
 import threading
@@ -34,6 +35,7 @@ LOOK_AT_LISTS_EVERY = 2.0
 ATTEND_EVERY = 5.0  # a watched mark lives for 15
 CHECK_VIEWERS_EVERY = 4.0  # so that a withdrawn link is dark within 5
 BEAT_EVERY = 15.0
+COLLECT_EVERY = 60.0  # garbage
 SLOW_EVERY = 2.0  # between two pictures of one run, tables of its costs and the like
 LONGEST_RETRY = 10.0  # between attempts to listen to Redis
 
@@ -238,6 +240,7 @@ class Hub:
             Round(ATTEND_EVERY, self._attend),
             Round(CHECK_VIEWERS_EVERY, self._check_viewers),
             Round(BEAT_EVERY, self._beat),
+            Round(COLLECT_EVERY, self._collect),
         )
         start = time.monotonic()
         due = [start, start, start, *(start + pause for pause, _ in rounds[3:])]
@@ -312,6 +315,11 @@ class Hub:
         for listener in self.listeners:
             listener.beat_due = True
             listener.wake.set()
+
+    async def _collect(self) -> None:
+        """Between two changes as a rule; of itself Python would look through all streams while
+        they are sent one, which is when objects are made."""
+        gc.collect()
 
 
 class Census(NamedTuple):

@@ -7,12 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 logger = logging.getLogger(__name__)
 
 # What the piece is, of which row, from and to which version, for whom.
 type Key = tuple[Any, ...]
+
+
+class Part(NamedTuple):
+    name: str
+    html: str
 
 
 # Name and digest of each part that a browser has, in order; () if that is not known.
@@ -36,12 +41,18 @@ NOTHING = having(())
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """`frame` is ready to be sent; `version` is the one that the database held meanwhile, and
-    `have` is what a browser has after it, by digests (see run_pieces)."""
+    `have` is what a browser has after it, by digests (see run_pieces). Or `parts`, of which each
+    browser is sent those that it lacks."""
 
     version: int
     frame: bytes
     have: Having = NOTHING
     is_lasting: bool = True  # false: asked for too early, so the next who asks has it made anew
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.frame) + sum(len(part.html) for part in self.parts)
 
 
 type Made = dict[Key, Rendering]
@@ -134,7 +145,7 @@ class Renderings:
     def _keep(self, made: Made) -> None:
         lasting = {key: rendering for key, rendering in made.items() if rendering.is_lasting}
         self._kept |= lasting
-        self._held += sum(len(rendering.frame) for rendering in lasting.values())
+        self._held += sum(rendering.size for rendering in lasting.values())
         while self._kept and (len(self._kept) > self._count or self._held > self._octets):
             _, dropped = self._kept.popitem(last=False)
-            self._held -= len(dropped.frame)
+            self._held -= dropped.size

@@ -20,7 +20,7 @@ from django.utils import timezone
 from dashboard import cost_page, reading, run_page, timeline
 from dashboard import outline as outlines
 from dashboard.audience import Audience
-from dashboard.live.renderings import Parts
+from dashboard.live.renderings import Part, Parts
 from dashboard.passages import Asked
 from dashboard.step_lines import lines
 from runs.models import Run
@@ -73,11 +73,6 @@ class Pieces(NamedTuple):
     catch_up: CatchUp | None = None
 
 
-class Part(NamedTuple):
-    name: str
-    html: str
-
-
 def quick(pk: int, since: int, have: Parts, page: Page, audience: Audience) -> Pieces | None:
     """What `page` at version `since` lacks of what follows at once; None if the run is gone."""
     run = find(pk, page)
@@ -90,13 +85,10 @@ def quick(pk: int, since: int, have: Parts, page: Page, audience: Audience) -> P
     return Pieces(run.version, html + steps, parts, catch_up)
 
 
-def slow(pk: int, have: Parts, page: Page, audience: Audience) -> Pieces | None:
-    """What `page` lacks of what follows every few seconds; None if the run is gone."""
+def slow(pk: int, page: Page, audience: Audience) -> tuple[int, tuple[Part, ...]] | None:
+    """The run's version and what of `page` follows every few seconds; None if the run is gone."""
     run = find(pk, page)
-    if run is None:
-        return None
-    html, parts = differing(_heavy(run, page, audience), have)
-    return Pieces(run.version, html, parts)
+    return (run.version, tuple(_heavy(run, page, audience))) if run else None
 
 
 def head(pk: int, audience: Audience) -> str:

@@ -16,8 +16,8 @@ from dashboard.disclosure.sources import FromRecord
 from dashboard.door import Door
 from dashboard.live import opening, sight, sse
 from dashboard.live.hub import Hub
-from dashboard.live.renderings import NOTHING, Key, Made, Parts, Rendering, having
-from dashboard.live.run_pieces import MOST_STEPS, CatchUp, Part, differing
+from dashboard.live.renderings import NOTHING, Key, Made, Part, Parts, Rendering, having
+from dashboard.live.run_pieces import MOST_STEPS, CatchUp, differing
 from dashboard.live.streams import Stream
 from dashboard.live.viewers import Viewer
 from dashboard.models import ShareLink
@@ -70,12 +70,20 @@ class SharedStream(Stream):
 
     def is_finished(self) -> bool:
         topic = self.hub.topics[self.run]
-        return topic.is_over and topic.version <= self.sent and topic.is_numbered
+        has_all = topic.version <= self.sent and self.number == topic.number
+        return topic.is_over and has_all and topic.is_numbered
 
     async def news(self) -> bytes:
+        return await self.all() if self.hub.topics[self.run].version > self.sent else b""
+
+    def lacks_later(self) -> bool:
+        return self.number != self.hub.topics[self.run].number
+
+    async def later(self) -> bytes:
+        return await self.all()
+
+    async def all(self) -> bytes:
         topic = self.hub.topics[self.run]
-        if topic.version <= self.sent and self.number == topic.number:
-            return b""
         self.number = topic.number
         # Two views of one link share what they see, so their number is no part of the key.
         key = (

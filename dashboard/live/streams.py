@@ -5,9 +5,11 @@ frames it holds no database connection, no thread and nothing of the request.
 """
 
 import asyncio
+import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,13 +22,20 @@ from dashboard.live.viewers import Viewer
 from runs.models import Run
 
 LIST_PAUSE = 0.25  # seconds between two frames of one list: many runs move at once
-SLOW_AFTER = 0.2  # seconds from what is quick to what may follow later
+LATER = 0.2  # seconds from what is sent at once to the first turn for what can wait
+TURNS = 1_000  # a second, in which streams are sent that
+
+
+class Turn(Enum):
+    NONE, WAITED_FOR, COME = range(3)
 
 
 class Stream(ABC):
     """What both kinds share: being woken, beating, and ending."""
 
-    __slots__ = ("beat_due", "end_reason", "hub", "site_number", "versions", "viewer", "wake")
+    __slots__ = (
+        *("beat_due", "end_reason", "hub", "site_number", "turn", "versions", "viewer", "wake"),
+    )
 
     is_page = False
 
@@ -37,6 +46,7 @@ class Stream(ABC):
         self.beat_due = True
         self.end_reason = ""
         self.site_number = 0
+        self.turn = Turn.NONE
 
     async def frames(self) -> AsyncGenerator[bytes]:
         runs = [topic.run for topic in self.hub.enter(self, self.versions)]
@@ -71,19 +81,47 @@ class Stream(ABC):
     async def news_or_end(self) -> bytes:
         """All that the browser does not have yet. When that cannot be rendered the stream ends."""
         try:
-            return await self.news() + await self.site() + self.beat()
+            frame = await self.news()
+            if self.lacks_later() and self.is_its_turn():
+                frame += await self.later()
+            return frame + self.beat()
         except Exception:  # noqa: BLE001 - logged where it was rendered, not by every stream
             self.end_reason = self.end_reason or "failed"
             return b""
 
     @abstractmethod
     async def news(self) -> bytes:
-        """What the browser does not have yet of what this stream is about."""
+        """What the browser does not have yet of what is to be sent at once."""
+
+    def lacks_later(self) -> bool:
+        """Whether the browser lacks anything that can wait."""
+        return self.lacks_site()
+
+    async def later(self) -> bytes:
+        """What the browser does not have yet of what can wait."""
+        return await self.site() if self.lacks_site() else b""
+
+    def is_its_turn(self) -> bool:
+        """Whether what can wait is sent now. The streams take turns, each at a moment by chance:
+        if all were sent it at once, a change that comes meanwhile would wait behind it."""
+        if self.turn is Turn.COME:
+            self.turn = Turn.NONE
+            return True
+        if self.turn is Turn.NONE:
+            self.turn = Turn.WAITED_FOR
+            wait = LATER + random.random() * len(self.hub.listeners) / TURNS
+            asyncio.get_running_loop().call_later(wait, self.take_turn)
+        return False
+
+    def take_turn(self) -> None:
+        self.turn = Turn.COME
+        self.wake.set()
+
+    def lacks_site(self) -> bool:
+        """Holders of a link are not told how fresh the whole site is."""
+        return self.viewer.link_pk is None and self.site_number != self.hub.site_number
 
     async def site(self) -> bytes:
-        """How fresh the whole site is, if that is news; holders of a link are not told."""
-        if self.viewer.link_pk is not None or self.site_number == self.hub.site_number:
-            return b""
         self.site_number = self.hub.site_number
         return await self.piece("site", self.site_number)
 
@@ -97,11 +135,6 @@ class Stream(ABC):
 
     async def render(self, keys: Sequence[Key]) -> Made:
         return await self.hub.in_thread(fragments.render, keys)
-
-    async def render_later(self, keys: Sequence[Key]) -> Made:
-        """Not while a thousand streams are sent what is quick, which the rendering would slow."""
-        await asyncio.sleep(SLOW_AFTER)
-        return await self.render(keys)
 
 
 class RunStream(Stream):
@@ -126,10 +159,10 @@ class RunStream(Stream):
 
     def is_finished(self) -> bool:
         topic = self.hub.topics[self.run]
-        return topic.is_over and topic.version <= self.sent and topic.is_numbered
+        has_all = topic.version <= self.sent and self.number == topic.number
+        return topic.is_over and has_all and topic.is_numbered
 
     async def news(self) -> bytes:
-        """The quick parts first; the others follow by themselves at the next turn."""
         topic = self.hub.topics[self.run]
         if topic.version > self.sent:
             self.remark = topic.remark
@@ -137,7 +170,15 @@ class RunStream(Stream):
         if self.remark != topic.remark:
             self.remark = topic.remark
             return await self.piece("head", self.run, (self.sent, topic.remark), self.shape)
-        return await self.slow(topic) if self.number != topic.number else b""
+        return b""
+
+    def lacks_later(self) -> bool:
+        return self.number != self.hub.topics[self.run].number or self.lacks_site()
+
+    async def later(self) -> bytes:
+        topic = self.hub.topics[self.run]
+        frame = await self.slow(topic) if self.number != topic.number else b""
+        return frame + await super().later()
 
     async def quick(self, target: int) -> bytes:
         """From what the browser has to `target`, or further if the database already is."""
@@ -155,11 +196,19 @@ class RunStream(Stream):
         if is_first and topic.numbered_version <= self.painted:
             return await self.piece("fresh", self.run, topic.number, self.shape)
         key = ("slow", self.run, topic.number, self.slow_have, self.shape)
-        rendering = await self.hub.renderings.get(key, self.render_later)
+        rendering = await self.hub.renderings.get(key, self.render_slow)
         if rendering is None:
             return b""
         self.slow_have = rendering.have
         return rendering.frame
+
+    async def render_slow(self, keys: Sequence[Key]) -> Made:
+        """Browsers come to what follows slowly from where each was. The parts are the same for
+        all, so they are rendered once; what is told apart is which of them to send."""
+        ((_, run, number, _, shape),) = keys
+        key = ("slow parts", run, number, shape)
+        whole = await self.hub.renderings.get(key, self.render)
+        return fragments.lacking(keys[0], whole) if whole else {}
 
 
 class Shown(NamedTuple):

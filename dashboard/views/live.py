@@ -82,8 +82,9 @@ def runs_live(request: HttpRequest) -> HttpResponseBase:
 
 def _run_once(run: Run, since: int, page: Page) -> HttpResponse:
     quick = run_pieces.quick(run.pk, since, (), page, STAFF)
-    slow = run_pieces.slow(run.pk, (), page, STAFF)
-    html = "".join(pieces.html for pieces in (quick, slow) if pieces)
+    slow = run_pieces.slow(run.pk, page, STAFF)
+    html = quick.html if quick else ""
+    html += "".join(part.html for part in slow[1]) if slow else ""
     html += fragments.site_freshness()
     state = {"over": sight.is_over(run), "catch_up": quick.catch_up if quick else None}
     headers = {

@@ -27,8 +27,9 @@ from tests.product import ROOT, free_port, until
 
 
 def test_a_change_is_rendered_once_however_many_look(
-    site: str, run: Run, viewer_client: Client
+    site: str, run: Run, viewer_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dashboard.live.streams.TURNS", 25)  # a second for all of them
     streams = [EventStream(live(site, run), viewer_client) for _ in range(25)]
     try:
         for stream in streams:
@@ -41,6 +42,12 @@ def test_a_change_is_rendered_once_however_many_look(
             stream.until(lambda it: 'id="s1"' in it.html)
         # The change itself; at most two more pieces may fall due by the clock meanwhile.
         assert 1 <= census().rendered - before.rendered <= 3
+        # What can wait comes to each in its turn, by now from two different states: it is
+        # rendered once too, and told apart twice.
+        change(run, steps=1)
+        for stream in streams:
+            stream.until(lambda it: 'id="s2"' in it.html and "run-strip" in it.html)
+        assert census().rendered - before.rendered <= 9
     finally:
         for stream in streams:
             stream.close()
