@@ -12,6 +12,8 @@ from typing import NoReturn
 from celery import Celery
 from django.conf import settings
 
+from dashboard import garbage
+
 GRACE = 3  # seconds that open event streams may hold the web process on its way out
 
 
@@ -20,12 +22,15 @@ def work(app: Celery) -> int:
     worker = app.Worker(
         quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True
     )
+    garbage.begin()
     worker.start()
     return int(worker.exitcode or 0)
 
 
 def beat(app: Celery) -> int:
-    app.Beat(quiet=True).run()
+    timer = app.Beat(quiet=True)
+    garbage.begin()
+    timer.run()
     return 0
 
 
@@ -52,6 +57,7 @@ def serve(listener: int, gate: int) -> None:
 
 
 def main() -> NoReturn:
+    garbage.put_off()
     if sys.argv[1:2] == ["web"]:
         serve(*map(int, sys.argv[2:]))
         sys.exit()

@@ -24,6 +24,7 @@ from runs.models import Step, UsageEntry
 from tests.dashboard.files import fetch
 from tests.dashboard.links import full_run, share
 from tests.factories import make_agent, make_entries, make_run, make_runs, make_steps
+from tests.markup import words
 
 pytestmark = pytest.mark.django_db
 
@@ -35,10 +36,6 @@ HOSTILE = (
     "=cmd|' /C calc'!A0",
 )
 HARMLESS = ("1", "a=1", "Said.", "", "…", '"=1"', "http://x.example/", "(5)", "$5")
-
-
-def words(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
 def sheet(body: bytes) -> list[list[tuple[str, str] | None]]:

@@ -14,6 +14,7 @@ from dashboard import filters, step_search
 from runs import searching
 from runs.models import Run, Step
 from tests.factories import make_run, make_runs, make_steps
+from tests.markup import words
 
 pytestmark = pytest.mark.django_db
 
@@ -26,10 +27,6 @@ def get(client: Client, run: Run, query: str = "") -> str:
 
 def shown(page: str) -> list[int]:
     return [int(at) for at in re.findall(r'<li id="s(\d+)', page)]
-
-
-def words(markup: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
 
 
 def marked(page: str) -> list[str]:

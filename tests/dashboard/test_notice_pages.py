@@ -13,16 +13,13 @@ from dashboard.notices import choices, events, follows, outbox, sealed
 from dashboard.notices.models import Follow, Message, Notice, NoticeChoice, NoticeRules
 from runs.models import Run
 from tests.conftest import account, signed_in
+from tests.dashboard.noticing import form
 from tests.dashboard.sinks import MailServer, Webhook
 from tests.factories import make_run, make_runs
 
 pytestmark = pytest.mark.django_db
 
 SETTINGS = "/notices/settings/"
-
-
-def form(**fields: Any) -> dict[str, Any]:
-    return {"pace": "at-once", "hour": "8", "time_zone": "UTC", "limit": ""} | fields
 
 
 def main(client: Client, address: str) -> str:

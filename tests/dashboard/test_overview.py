@@ -11,6 +11,7 @@ from django.utils import timezone
 from dashboard import board
 from runs import notices
 from runs.models import Run, Upstream
+from tests import markup
 from tests.factories import make_agent, make_run, make_runs
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +25,7 @@ def get(client: Client, address: str = "/", **headers: str) -> str:
 
 def words(html: str) -> str:
     """What a reader sees, on one line."""
-    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
-    return re.sub(r" ([,;.])", r"\1", text)
+    return re.sub(r" ([,;.])", r"\1", markup.words(html))
 
 
 def glance(html: str) -> list[str]:

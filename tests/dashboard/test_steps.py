@@ -1,8 +1,6 @@
 """One step: its page, the piece that opens in the timeline, and its texts byte for byte."""
 
-import html
 import json
-import re
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from django.utils import timezone
 
 from runs.models import Revision, Run, Step
 from tests.factories import make_run, make_steps
+from tests.markup import words
 
 pytestmark = pytest.mark.django_db
 
@@ -20,10 +19,6 @@ def run(db) -> Run:
     run = make_run()
     make_steps(run, 3)
     return run
-
-
-def words(markup: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
 
 
 def page(client: Client, run: Run, position: int = 2, query: str = "") -> str:

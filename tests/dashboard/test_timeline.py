@@ -9,8 +9,9 @@ from django.utils import timezone
 from dashboard import timeline
 from runs import outlines
 from runs.models import Run, Step
-from tests.dashboard.timelines import call, get, line, shown, turn, words
+from tests.dashboard.timelines import call, get, line, shown, turn
 from tests.factories import make_run, make_steps
+from tests.markup import words
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from runs import outlines
 from runs.models import Revision, Run, Step
-from tests.dashboard.timelines import call, get, line, shown, words
+from tests.dashboard.timelines import call, get, line, shown
 from tests.factories import make_run, make_steps
+from tests.markup import words
 
 pytestmark = pytest.mark.django_db
 

@@ -29,10 +29,6 @@ def line(page: str, position: int | str) -> str:
     return found[0]
 
 
-def words(markup: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
-
-
 def turn(page: str, way: str) -> str:
     """The address of the next part, "earlier" or "later"; "" if there is none."""
     found = re.search(rf'<li class="turn {way}".*?</li>', page, re.DOTALL)
