@@ -1,6 +1,5 @@
 """The site as an ASGI application: `uvicorn dashboard.asgi:application`."""
 
-import gc
 import os
 from importlib import import_module
 
@@ -20,5 +19,3 @@ application = StaticFiles(Relay(Unread(Handler())))
 import_module(settings.ROOT_URLCONF)
 
 garbage.begin()
-# The hub looks for what came later, at a better moment than Python would choose.
-gc.set_threshold(*gc.get_threshold()[:2], 100)

@@ -2,6 +2,9 @@
 
 import gc
 
+USUAL = gc.get_threshold()
+OLD_LATER = (*USUAL[:2], 10 * USUAL[2])
+
 
 def put_off() -> None:
     """While everything is imported: of that nothing is thrown away."""
@@ -14,3 +17,10 @@ def begin() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def leave_old(*, to_us: bool) -> None:
+    """Whether it is us who look through what is old, by `gc.collect`: of itself Python does so
+    while objects are made, so in the middle of what there is most to do. It still does if we are
+    very late."""
+    gc.set_threshold(*(OLD_LATER if to_us else USUAL))

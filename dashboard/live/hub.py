@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import close_old_connections
 
-from dashboard import rows
+from dashboard import garbage, rows
 from dashboard.live import sight, viewers
 from dashboard.live.renderings import Renderings
 from dashboard.live.viewers import Viewer
@@ -35,7 +35,7 @@ LOOK_AT_LISTS_EVERY = 2.0
 ATTEND_EVERY = 5.0  # a watched mark lives for 15
 CHECK_VIEWERS_EVERY = 4.0  # so that a withdrawn link is dark within 5
 BEAT_EVERY = 15.0
-COLLECT_EVERY = 60.0  # garbage
+COLLECT_EVERY = 20.0  # garbage
 SLOW_EVERY = 2.0  # between two pictures of one run, tables of its costs and the like
 LONGEST_RETRY = 10.0  # between attempts to listen to Redis
 
@@ -152,6 +152,7 @@ class Hub:
             topic.pages += listener.is_page
             topics.append(topic)
         if not self._tasks:
+            garbage.leave_old(to_us=True)
             # Not in the context of the first stream's request, which they would keep alive.
             self._tasks = [
                 asyncio.create_task(work, context=Context())
@@ -176,6 +177,7 @@ class Hub:
                 task.cancel()
             self._tasks = []
             self.hears_redis = False
+            garbage.leave_old(to_us=False)
 
     def _end(self, listeners: Iterable[Listener], reason: str) -> None:
         for listener in listeners:
@@ -317,8 +319,7 @@ class Hub:
             listener.wake.set()
 
     async def _collect(self) -> None:
-        """Between two changes as a rule; of itself Python would look through all streams while
-        they are sent one, which is when objects are made."""
+        """Between two changes as a rule, and not while all streams are sent one."""
         gc.collect()
 
 

@@ -1,11 +1,13 @@
 """What open streams ask of the server: one rendering for all, few connections, a quick end."""
 
+import gc
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,24 @@ def test_a_browser_that_does_not_read_is_sent_the_newest_when_it_does(
         while f"id: {run.version}\n".encode() not in came:
             came += slow.recv(2**20)
         assert came.count(b"\nid: ") < 110
+
+
+def test_while_a_stream_is_open_it_is_the_hub_that_looks_for_old_garbage(
+    site: str, run: Run, viewer_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: census().streams == 0, 5, "the streams of other tests to be gone")
+    monkeypatch.setattr("dashboard.live.hub.COLLECT_EVERY", 0.2)
+    usual = gc.get_threshold()
+    with EventStream(live(site, run), viewer_client) as stream:
+        stream.until(lambda it: "run-fresh" in it.html)
+        assert gc.get_threshold()[2] > usual[2]
+        ring: list[object] = [Step()]
+        ring.append(ring)
+        gone = weakref.ref(ring[0])
+        gc.collect()  # so it is old
+        del ring
+        until(lambda: gone() is None, 5, "the hub to look")
+    until(lambda: gc.get_threshold() == usual, 5, "Python to look by itself again")
 
 
 # The server stops ------------------------------------------------------------------------------
