@@ -15,6 +15,7 @@ from benchmarks.figures import Figure, Growth, Result
 from benchmarks.machine import ROOT, machine
 from benchmarks.sections import BOTH, SECTIONS
 from benchmarks.table import table
+from dashboard.processes import tie_to_parent
 
 
 def main() -> int:
@@ -74,7 +75,11 @@ def _run(name: str, database: str, given: Namespace, report: dict[str, Any]) -> 
         words += ["--seconds", str(given.seconds)] if given.seconds else []
         try:
             code = subprocess.run(
-                words, cwd=ROOT, check=False, timeout=SECTIONS[name].limit
+                words,
+                cwd=ROOT,
+                check=False,
+                timeout=SECTIONS[name].limit,
+                preexec_fn=tie_to_parent(os.getpid()),
             ).returncode
         except subprocess.TimeoutExpired:
             sys.stderr.write(f"{name} took more than {SECTIONS[name].limit:g} s\n")
