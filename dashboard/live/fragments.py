@@ -67,13 +67,14 @@ def _pieces(key: Key, pieces: Pieces | None) -> Made:
 
 
 def _rows(keys: Sequence[Key]) -> Made:
-    """All of `keys` ask for the same columns."""
+    """All of `keys` ask for the same columns. A row also tells what moves with time alone, so its
+    state has the number under which the run was last looked at."""
     wanted = {key[1]: key for key in keys}
     made: Made = {}
-    for run, html in list_rows(wanted, keys[0][4]):
+    for run, html in list_rows(wanted, keys[0][3]):
         key = wanted[run.pk]
         frame = sse.event("change", html)
-        made[key] = Rendering(run.version, frame, is_lasting=run.version >= key[2])
+        made[key] = Rendering(run.version, frame, is_lasting=run.version >= key[2][0])
     return made
 
 

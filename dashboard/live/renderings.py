@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
@@ -52,7 +53,8 @@ class Rendering:
 
     @property
     def size(self) -> int:
-        return len(self.frame) + sum(len(part.html) for part in self.parts)
+        """Bytes."""
+        return len(self.frame) + sum(sys.getsizeof(part.html) for part in self.parts)
 
 
 type Made = dict[Key, Rendering]

@@ -167,9 +167,10 @@ class RunStream(Stream):
         if topic.version > self.sent:
             self.remark = topic.remark
             return await self.quick(topic.version)
-        if self.remark != topic.remark:
+        if self.remark != topic.remark and topic.saying is not None:  # it was looked at
             self.remark = topic.remark
-            return await self.piece("head", self.run, (self.sent, topic.remark), self.shape)
+            state = (self.sent, topic.remark, topic.number)
+            return await self.piece("head", self.run, state, self.shape)
         return b""
 
     def lacks_later(self) -> bool:
@@ -208,7 +209,7 @@ class RunStream(Stream):
         ((_, run, number, _, shape),) = keys
         key = ("slow parts", run, number, shape)
         whole = await self.hub.renderings.get(key, self.render)
-        return fragments.lacking(keys[0], whole) if whole else {}
+        return await self.hub.in_thread(fragments.lacking, keys[0], whole) if whole else {}
 
 
 class Shown(NamedTuple):
@@ -263,12 +264,13 @@ class ListStream(Stream):
         for run in self.dirty:
             topic, shown = self.hub.topics[run], self.shown[run]
             if topic.version > shown.version or topic.remark != shown.remark:
-                wanted.append(("row", run, topic.version, topic.remark, self.columns))
+                state = (topic.version, topic.remark, topic.number)
+                wanted.append(("row", run, state, self.columns))
         self.dirty.clear()
         if not wanted:
             return b""
         made = await self.hub.renderings.get_many(wanted, self.render)
-        for (_, run, target, remark, _), rendering in made.items():
+        for (_, run, (target, remark, _), _), rendering in made.items():
             self.hub.trust(run, target, rendering.version)
             self.shown[run] = shown_as(rendering.version, remark)
         return b"".join(rendering.frame for rendering in made.values())

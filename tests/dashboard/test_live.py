@@ -1,6 +1,7 @@
 """The live addresses, through a real server: what streams bring, and when they end."""
 
 import datetime as dt
+import re
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.live.hub import census
 from runs import notices
 from runs.models import Poll, Run, Step, Upstream
 from tests.dashboard.streams import change, live, steps_in
@@ -250,3 +252,21 @@ def test_a_row_says_that_a_run_stalled_though_it_did_not_change(
     run = make_run("queued", created_at=long_ago)
     with EventStream(f"{site}/runs/live/?ids={run.pk}:1", viewer_client) as stream:
         stream.until(lambda it: "stalled" in it.html, 8)
+
+
+def test_how_long_a_run_has_stalled_is_not_told_as_it_once_was(
+    site: str, viewer_client: Client
+) -> None:
+    """Pieces are kept for who asks next; what moves with time alone is not."""
+    run = make_run("queued", created_at=timezone.now() - dt.timedelta(minutes=11))
+    ways = live(site, run), f"{site}/runs/live/?ids={run.pk}:1"
+    for minutes in (11, 71):
+        began = timezone.now() - dt.timedelta(minutes=minutes)
+        Run.objects.filter(pk=run.pk).update(created_at=began, first_seen_at=began)
+        said = f"{minutes} min"
+        for way in ways:
+            with EventStream(way, viewer_client) as stream:
+                stream.until(lambda it: "stalled" in it.html, 8)
+                titles = re.findall(r'title="([^"]*(?:queued|start)[^"]*)"', stream.html)
+                assert any(said in title for title in titles), (minutes, way, titles)
+            until(lambda: census().runs == 0, 5, "the stream to be forgotten")
