@@ -14,7 +14,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import F, Q
 
-from runs import leases, schedule
+from runs import direct, leases, schedule
 from runs.leases import Hold
 from runs.models import Discovery, Poll, Run, Upstream
 
@@ -57,8 +57,9 @@ def claim(
 ) -> list[Claim]:
     """Lease up to `most` runs that are due or will be `early`, or the run `only`, due or not,
     if nobody holds it."""
-    polls = Poll.objects.due(now + early) if only is None else Poll.objects.free(now, only)
+    polls = Poll.objects.due(now, early) if only is None else Poll.objects.free(now, only)
     with transaction.atomic():
+        direct.end_if_idle()
         leased = list(
             polls.select_for_update(skip_locked=True, of=("self",)).values_list(*_CLAIMED)[:most]
         )

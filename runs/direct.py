@@ -75,6 +75,14 @@ def _leads_to_server(found: CursorWrapper) -> bool:
     return bool(way.leads_to_server)
 
 
+def end_if_idle() -> None:
+    """Have PostgreSQL end the transaction that has just begun if nothing more is heard of it, on
+    connections that were given no such limit (see `cursor`), and behind a pooler too."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as asked:
+            asked.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_MOST}s'")
+
+
 def is_pipelined() -> bool:
     on_postgresql = connection.vendor == "postgresql" and connection.connection is not None
     return on_postgresql and bool(connection.connection.pgconn.pipeline_status)

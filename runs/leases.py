@@ -14,27 +14,41 @@ from contextlib import contextmanager
 
 from django.db import Error, connection, models, transaction
 
+from runs import direct
+
 logger = logging.getLogger(__name__)
 
 # What is left of one just before it is renewed outlasts any single read of an answer
 # (client.READ), and clocks of two machines that differ by some seconds.
 LEASE = dt.timedelta(seconds=14)
 RENEW = 2.0  # seconds
+# What takes longer hangs, as a write on a connection to a database that has gone without a word:
+# more than any round of polls takes, or the pages that a walk reads in one turn.
+LONGEST = 330.0  # seconds
 
 
 class Hold:
     """The lease of one row, at its `fence`, good until `until` (monotonic seconds). Rows of
     `model` have the columns `leased_until` and `fence`."""
 
-    __slots__ = ("fence", "key", "model", "until")
+    __slots__ = ("fence", "key", "model", "taken_at", "until")
 
     def __init__(self, model: type[models.Model], key: int, fence: int, now: dt.datetime) -> None:
         """`now`: when it was taken, which its end in the database counts from."""
         self.model, self.key, self.fence = model, key, fence
         self.until = _end(now)
+        self.taken_at = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds."""
+        return time.monotonic() - self.taken_at
 
     def lasts(self) -> bool:
         return time.monotonic() < self.until
+
+    def is_renewable(self) -> bool:
+        return self.lasts() and self.age < LONGEST
 
     def ends_at(self) -> float:
         """As of now: it may be renewed."""
@@ -80,7 +94,8 @@ class _Keeper:
             time.sleep(RENEW)
             soon = time.monotonic() + LEASE.total_seconds() - RENEW
             with self._changed:
-                old = [hold for hold in self._held if hold.until <= soon and hold.lasts()]
+                old = [hold for hold in self._held if hold.until <= soon and hold.is_renewable()]
+            old.sort(key=lambda hold: hold.fence)  # of two of one row, only the later can be ours
             for model in {hold.model for hold in old}:
                 _renew_safely(model, {hold.key: hold for hold in old if hold.model is model})
 
@@ -99,6 +114,7 @@ def renew(model: type[models.Model], holds: dict[int, Hold]) -> None:
     """Lengthen the leases, by key, of what is ours still and not given back."""
     rows = model._default_manager.filter(pk__in=holds).exclude(leased_until=None)
     with transaction.atomic():
+        direct.end_if_idle()
         # What is locked is being written, by whoever holds it.
         found = rows.select_for_update(skip_locked=True).values_list("pk", "fence")
         ours = [holds[key] for key, fence in found if fence == holds[key].fence]

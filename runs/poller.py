@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 BATCH = 128  # runs a claim, and runs held by a process at once
 THREADS = 16  # requests in flight a process
 TELLS_EVERY = 1.0  # seconds between two signs of life in a long round
+ASK_WITHIN = 30.0  # seconds from the claim; what waits longer for a thread is left to others
 GATHER = 0.03  # seconds in which answers without news are gathered, to be written together
 BIG = 256 * 1024  # bytes; a bigger answer is stored where it was fetched, and delays no other
 
@@ -109,7 +110,7 @@ def poll_due(most: int = BATCH, case_dev: Client | None = None, early: dt.timede
 def _poll_due(most: int, case_dev: Client, early: dt.timedelta) -> int:
     now = _now()
     # The allowance may be the one probe of an outage: it is not spent on having nothing to ask.
-    is_any_due = Poll.objects.due(now + early).exists()
+    is_any_due = Poll.objects.due(now, early).exists()
     if not is_any_due:
         _rest_if_idle()
     allowed = breaker.allowance(now, most) if is_any_due else 0
@@ -288,7 +289,8 @@ def poll(held: Claim, this: Round) -> Report:
 
 def _ask(held: Claim, this: Round) -> Asked:
     """Touches no database."""
-    if this.met_limit.is_set() or _winds_down.is_set() or not held.hold.lasts():
+    is_late = held.hold.age > ASK_WITHIN or not held.hold.lasts()
+    if is_late or this.met_limit.is_set() or _winds_down.is_set():
         return Asked(held)
     asked_at = time.monotonic()
     try:

@@ -10,9 +10,10 @@ from runs.models.record import Run
 
 
 class PollQuerySet(models.QuerySet["Poll"]):
-    def due(self, now: dt.datetime) -> Self:
+    def due(self, now: dt.datetime, early: dt.timedelta = dt.timedelta()) -> Self:
+        """What is due or will be `early`, and held by nobody now."""
         return self.filter(
-            Q(leased_until=None) | Q(leased_until__lte=now), due_at__lte=now
+            Q(leased_until=None) | Q(leased_until__lte=now), due_at__lte=now + early
         ).order_by("lane", "due_at")
 
     def free(self, now: dt.datetime, run: int) -> Self:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from runs import direct
+from runs import direct, leases
 from runs.claims import claim
-from runs.models import Run
+from runs.models import Poll, Run
 from tests.factories import make_run
 from tests.product import until
 from tests.runs.answers import step
@@ -79,6 +80,22 @@ def test_a_way_through_a_pooler_is_told_by_another_process_number(
         with direct.cursor():
             assert connection.connection.leads_to_server is is_direct
         assert (connection.connection.prepare_threshold is not None) is is_direct
+
+
+@of_a_server
+@pytest.mark.parametrize("act", ["claim", "renew"])
+def test_what_takes_and_renews_leases_cannot_lock_rows_and_stop(act: str) -> None:
+    """On any connection: a pooler's too."""
+    run = due_run()
+    (held,) = claim(timezone.now(), 1, only=run.pk)
+    connection.close()
+    with CaptureQueriesContext(connection) as asked:
+        if act == "claim":
+            claim(timezone.now(), 10)
+        else:
+            leases.renew(Poll, {run.pk: held.hold})
+    first = next(query["sql"] for query in asked.captured_queries if query["sql"] != "BEGIN")
+    assert first == "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 
 @of_a_server

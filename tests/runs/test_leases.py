@@ -27,6 +27,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "LEASE", dt.timedelta(seconds=1.5))
     monkeypatch.setattr(leases, "RENEW", 0.2)
+    # Another may be in the middle of its usual pause.
+    monkeypatch.setattr(leases, "_keeper", leases._Keeper())
 
 
 def test_what_is_left_of_a_lease_outlasts_a_read_and_it_ends_within_fifteen_seconds() -> None:
@@ -102,6 +104,43 @@ def test_what_cannot_be_renewed_is_broken_off_and_tells_nothing_of_case_dev(
     poll = poll_of(run)
     assert (poll.leased_until, poll.failures) == (None, 0)
     assert not Upstream.objects.exclude(failures=0).exists()
+
+
+@pytest.mark.usefixtures("short")
+def test_what_hangs_keeps_a_run_from_others_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "LONGEST", 1.0)
+    held = claim_of(due_run())
+    with leases.kept([held.hold]):
+        until(lambda: claim(timezone.now(), 10), 20, "the run to be free")
+        assert held.hold.age > leases.LEASE.total_seconds() + leases.RENEW  # it was renewed
+        assert not held.hold.lasts()
+
+
+@pytest.mark.usefixtures("short")
+def test_an_earlier_hold_of_a_run_does_not_hide_the_later() -> None:
+    runs = [due_run(run_id=f"run_{number}") for number in range(8)]
+    earlier = [claim_of(run).hold for run in runs]
+    Poll.objects.update(leased_until=None)  # given back, while its round goes on
+    later = [claim_of(run).hold for run in runs]
+    ends = [hold.until for hold in later]
+    with leases.kept(earlier), leases.kept(later):
+        until(
+            lambda: all(hold.until > end for hold, end in zip(later, ends, strict=True)),
+            1.2,  # before the earlier ones have ended by themselves
+            "all that is held to be renewed",
+        )
+
+
+def test_what_waited_long_for_a_thread_is_not_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = claim_of(due_run())
+    monkeypatch.setattr(poller, "ASK_WITHIN", 0.0)
+    report = poller.poll(held, Round(client_of(lambda _: pytest.fail("it was asked"))))
+    assert report.outcome is Outcome.LATE
+    assert Poll.objects.get().leased_until is None
 
 
 def test_only_what_is_ours_and_not_given_back_is_renewed() -> None:
