@@ -19,8 +19,9 @@ from runs import direct
 logger = logging.getLogger(__name__)
 
 # What is left of one just before it is renewed outlasts any single read of an answer
-# (client.READ), and clocks of two machines that differ by some seconds.
-LEASE = dt.timedelta(seconds=14)
+# (client.READ), and clocks of two machines that differ by some seconds. With a tick, which comes
+# once a second, what a killed worker held is polled again within 15 s.
+LEASE = dt.timedelta(seconds=13.5)
 RENEW = 2.0  # seconds
 # What takes longer hangs, as a write on a connection to a database that has gone without a word:
 # more than any round of polls takes, or the pages that a walk reads in one turn.
