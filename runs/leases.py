@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 LEASE = dt.timedelta(seconds=13.5)
 RENEW = 2.0  # seconds
 # What takes longer hangs, as a write on a connection to a database that has gone without a word:
-# more than any round of polls takes, or the pages that a walk reads in one turn.
+# more than any round of polls takes. A walk whose every page trickles is broken off there, and goes
+# on from the last page that it has stored.
 LONGEST = 330.0  # seconds
 
 

@@ -18,7 +18,7 @@ from dashboard.live import opening, sight, sse
 from dashboard.live.hub import Hub
 from dashboard.live.renderings import NOTHING, Key, Made, Part, Parts, Rendering, having
 from dashboard.live.run_pieces import MOST_STEPS, CatchUp, differing
-from dashboard.live.streams import Stream
+from dashboard.live.streams import PageStream
 from dashboard.live.viewers import Viewer
 from dashboard.models import ShareLink
 from dashboard.passages import Asked
@@ -56,28 +56,17 @@ def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBas
     return opening.respond(handover, stream)
 
 
-class SharedStream(Stream):
-    __slots__ = ("door", "have", "number", "run", "sent", "tab")
-
-    is_page = True
+class SharedStream(PageStream):
+    __slots__ = ("door", "have", "tab")
 
     def __init__(self, hub: Hub, link: ShareLink, since: int, tab: str, door: Door) -> None:
         viewer = Viewer(link_pk=link.pk, ordinal=door.ordinal)
-        super().__init__(hub, viewer, {link.run.pk: link.run.version})
-        self.run, self.sent, self.tab, self.door = link.run.pk, since, tab, door
+        super().__init__(hub, viewer, link.run, since)
+        self.tab, self.door = tab, door
         self.have = NOTHING
-        self.number = 0
-
-    def is_finished(self) -> bool:
-        topic = self.hub.topics[self.run]
-        has_all = topic.version <= self.sent and self.number == topic.number
-        return topic.is_over and has_all and topic.is_numbered
 
     async def news(self) -> bytes:
         return await self.all() if self.hub.topics[self.run].version > self.sent else b""
-
-    def lacks_later(self) -> bool:
-        return self.number != self.hub.topics[self.run].number
 
     async def later(self) -> bytes:
         return await self.all()

@@ -137,30 +137,41 @@ class Stream(ABC):
         return await self.hub.in_thread(fragments.render, keys)
 
 
-class RunStream(Stream):
-    """The stream of a page of one run."""
+class PageStream(Stream):
+    """The stream of a page of one run, whoever looks at it."""
 
-    __slots__ = (
-        *("number", "painted", "quick_have", "remark", "run", "sent", "shape", "slow_have"),
-    )
+    __slots__ = ("number", "run", "sent")
 
     is_page = True
 
-    def __init__(
-        self, hub: Hub, viewer: Viewer, run: Run, since: int, page: Page, audience: Audience
-    ) -> None:
+    def __init__(self, hub: Hub, viewer: Viewer, run: Run, since: int) -> None:
         super().__init__(hub, viewer, {run.pk: run.version})
-        self.run, self.sent, self.shape = run.pk, since, shape(page, audience)
-        # A page that was just made lacks nothing but later news of its freshness.
-        self.painted = since if since == run.version else -1
-        self.quick_have = self.slow_have = NOTHING
+        self.run, self.sent = run.pk, since
         self.number = 0
-        self.remark: str | None = None
 
     def is_finished(self) -> bool:
         topic = self.hub.topics[self.run]
         has_all = topic.version <= self.sent and self.number == topic.number
         return topic.is_over and has_all and topic.is_numbered
+
+    def lacks_later(self) -> bool:
+        return self.number != self.hub.topics[self.run].number or self.lacks_site()
+
+
+class RunStream(PageStream):
+    """That of somebody signed in."""
+
+    __slots__ = ("painted", "quick_have", "remark", "shape", "slow_have")
+
+    def __init__(
+        self, hub: Hub, viewer: Viewer, run: Run, since: int, page: Page, audience: Audience
+    ) -> None:
+        super().__init__(hub, viewer, run, since)
+        self.shape = shape(page, audience)
+        # A page that was just made lacks nothing but later news of its freshness.
+        self.painted = since if since == run.version else -1
+        self.quick_have = self.slow_have = NOTHING
+        self.remark: str | None = None
 
     async def news(self) -> bytes:
         topic = self.hub.topics[self.run]
@@ -172,9 +183,6 @@ class RunStream(Stream):
             state = (self.sent, topic.remark, topic.number)
             return await self.piece("head", self.run, state, self.shape)
         return b""
-
-    def lacks_later(self) -> bool:
-        return self.number != self.hub.topics[self.run].number or self.lacks_site()
 
     async def later(self) -> bytes:
         topic = self.hub.topics[self.run]
