@@ -122,7 +122,7 @@ def test_notices_are_listed_with_what_became_of_them(
         outbox.send_due()
         html = main(viewer_client, "/notices/")
         assert "sent" in html
-        assert "500" not in html
+        assert "answered 500" not in html
         assert hook.url[-12:] not in html
     bar = viewer_client.get("/").content.decode()
     assert "Notices <b>1</b>" in bar

@@ -300,10 +300,10 @@ def test_leaving_is_by_a_form_and_to_that_issuer_alone(client: Client, issuer: I
 
 
 def test_of_what_the_issuer_tells_little_is_kept(client: Client, issuer: Issuer) -> None:
-    come_back(client, issuer, groups=["secret project"], phone_number="555")
+    come_back(client, issuer, groups=["secret project"], phone_number="+1 555 0100")
     kept = SocialAccount.objects.get().extra_data
     assert "secret project" not in str(kept)
-    assert "555" not in str(kept)
+    assert "555 0100" not in str(kept)
 
 
 def test_the_session_key_changes_on_the_way_in(client: Client, issuer: Issuer) -> None:
