@@ -183,6 +183,7 @@ def _run(chance: random.Random, number: int) -> dict[str, object]:
         "started_at": at,
         "completed_at": at + lasted if has_ended else None,
         "lasted_micros": lasted // dt.timedelta(microseconds=1) if has_ended else None,
+        "going_since": None if has_ended else at,
         "first_seen_at": at,
         "changed_at": at,
         "version": 1,

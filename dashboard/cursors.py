@@ -141,28 +141,25 @@ def by_length(
     Both kinds come in the order of an index of their own, and are merged. Those without a start or
     an end come last.
     """
-    is_going = Q(lasted_micros=None, started_at__isnull=False, completed_at=None) & ~Q(
-        status__in=Run.TERMINAL
-    )
     found: list[tuple[int, int, Run]] = []
     if after is None or after.key is not None:
         ended = order.with_key(runs, after)[: length + 1]
         found = [(run.lasted_micros or 0, run.pk, run) for run in ended]
-        going = runs.filter(is_going)
+        going = runs.filter(going_since__isnull=False)
         if after is not None:
             reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
             begun = at - min(max(reached, dt.timedelta(0)), LASTED_MOST)
-            going = going.filter(started_at__gte=begun)
-            going = going.filter(Q(started_at__gt=begun) | Q(pk__lt=after.pk))
-        for run in going.order_by("started_at", "-pk")[: length + 1]:
-            assert run.started_at is not None
-            found.append(((at - run.started_at) // dt.timedelta(microseconds=1), run.pk, run))
+            going = going.filter(going_since__gte=begun)
+            going = going.filter(Q(going_since__gt=begun) | Q(pk__lt=after.pk))
+        for run in going.order_by("going_since", "-pk")[: length + 1]:
+            assert run.going_since is not None
+            found.append(((at - run.going_since) // dt.timedelta(microseconds=1), run.pk, run))
         found.sort(key=lambda one: one[:2], reverse=True)
     shown = found[: length + 1]
     keys: list[int | None] = [key for key, _, _ in shown]
     rows = [run for _, _, run in shown]
     if len(rows) <= length:
-        rest = order.without_key(runs.exclude(is_going), after)[: length + 1 - len(rows)]
+        rest = order.without_key(runs.filter(going_since=None), after)[: length + 1 - len(rows)]
         rows += rest
         keys += [None] * (len(rows) - len(keys))
     if len(rows) <= length:

@@ -189,6 +189,8 @@ def _counted_entries(run: Run, sent: int, notes: Notes) -> columns.Columns:
 def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
     """Columns that follow from others."""
     entries_cost = fresh.get("entries_cost_micros", run.entries_cost_micros)
+    start, end = fresh["started_at"], fresh["completed_at"]
+    has_ended = end is not None or fresh["status"] in Run.TERMINAL
     summary_cost = fresh["summary_cost_micros"]
     cause = ""
     if fresh["status"] == Run.Status.FAILED:
@@ -199,7 +201,8 @@ def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
         "cost_micros": entries_cost if summary_cost is None else summary_cost,
         "prompt_key": _prompt_key(run, fresh),
         "failure_cause": cause,
-        "lasted_micros": _lasted(fresh["started_at"], fresh["completed_at"]),
+        "lasted_micros": _lasted(start, end),
+        "going_since": None if has_ended else start,
     }
 
 

@@ -48,6 +48,7 @@ def run_fields(status: str = "completed", **fields: Any) -> dict[str, Any]:
     ended = started + dt.timedelta(seconds=221) if has_ended and started else None
     ended = fields.get("completed_at", ended)
     lasted = max(ended - started, dt.timedelta(0)) if started and ended else None
+    goes_on = ended is None and status not in Run.TERMINAL
     return {
         "run_id": f"run_{number:06}",
         "agent_id": "agent_review",
@@ -57,6 +58,7 @@ def run_fields(status: str = "completed", **fields: Any) -> dict[str, Any]:
         "started_at": started,
         "completed_at": ended,
         "lasted_micros": None if lasted is None else lasted // dt.timedelta(microseconds=1),
+        "going_since": started if goes_on else None,
         "usage_model": MODEL if has_started else None,
         "input_tokens": 45_000 if has_started else None,
         "output_tokens": 3_238 if has_started else None,

@@ -101,6 +101,9 @@ class Run(models.Model):
     lasted_micros = models.BigIntegerField(
         null=True, help_text="Microseconds from start to end; null while one is not reported."
     )
+    going_since = models.DateTimeField(
+        null=True, help_text="started_at of what has not ended, else null."
+    )
     listed_at = models.DateTimeField(help_text="created_at, or when we first saw the run.")
 
     unreported = models.JSONField(
@@ -130,8 +133,8 @@ class Run(models.Model):
             models.Index(fields=["-lasted_micros", "-id"], name="list_by_length"),
             # Of what goes on, the earliest start is the longest.
             models.Index(
-                fields=["started_at", "-id"],
-                condition=Q(lasted_micros=None, completed_at=None),
+                fields=["going_since", "-id"],
+                condition=Q(going_since__isnull=False),
                 name="list_going",
             ),
             models.Index(fields=["-step_count", "-id"], name="list_by_steps"),

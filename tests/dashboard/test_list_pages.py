@@ -27,10 +27,15 @@ def awkward_runs() -> list[Run]:
         run.status = ("completed", "running", "queued", "paused")[number % 4]
         run.started_at = start + minute if number % 5 else None
         run.completed_at = start + 2 * minute if number % 7 else None
+        run.lasted_micros = run.going_since = None
+        if run.started_at and run.completed_at:
+            run.lasted_micros = (run.completed_at - run.started_at) // dt.timedelta(microseconds=1)
+        elif not run.completed_at and not run.is_terminal:
+            run.going_since = run.started_at
         run.cost_micros = (None, 0, 5, 5, -3)[number % 5]
         run.step_count = number % 2
     fields = ["listed_at", "status", "started_at", "completed_at", "cost_micros", "step_count"]
-    Run.objects.bulk_update(runs, fields)
+    Run.objects.bulk_update(runs, [*fields, "lasted_micros", "going_since"])
     return runs
 
 
@@ -67,6 +72,7 @@ def test_longest_measures_active_runs_against_the_moment_of_the_first_page(viewe
         "status": "completed",
         "completed_at": timezone.now(),
         "lasted_micros": 61 * 60 * 10**6,
+        "going_since": None,
     }
     Run.objects.filter(pk=runs[-1].pk).update(**ended)
     second = get(viewer_client, following[1].replace("&amp;", "&"))

@@ -38,6 +38,9 @@ Run = old.get_model("runs", "Run")
 ShareLink, ShareView = (old.get_model("dashboard", name) for name in ("ShareLink", "ShareView"))
 run = Run.objects.create(run_id="run_old", status="completed", prompt="Old words", listed_at=now,
     first_seen_at=now, changed_at=now, version=1)
+for run_id, status in (("run_goes", "running"), ("run_cut", "failed")):
+    Run.objects.create(run_id=run_id, status=status, started_at=now, listed_at=now,
+        first_seen_at=now, changed_at=now, version=1)
 for number, revoked in enumerate([None, now]):
     digest = hashlib.sha256(b"token%d" % number).digest()
     link = ShareLink.objects.create(run=run, token_digest=digest, purpose=f"Old {number}",
@@ -65,7 +68,8 @@ print(json.dumps({
     "names": len(set(ShareLink.objects.values_list("public_id", flat=True)) - {None, ""}),
     "openings": list(ShareLink.objects.order_by("pk").values_list("openings", flat=True)),
     "views": ShareView.objects.filter(is_robot=False).count(),
-    "words": Run.objects.get().prompt,
+    "words": Run.objects.get(run_id="run_old").prompt,
+    "going": list(Run.objects.filter(going_since=now).values_list("run_id", flat=True)),
     "given passwords": GivenPassword.objects.count(),
     "log": chain.verify().number,
     "may": sorted(Permission.objects.filter(group__name="member", codename="see_audience")
@@ -108,6 +112,7 @@ def test_old_links_get_a_name_and_keep_their_count_of_views(after: Any) -> None:
 
 def test_the_record_and_the_accounts_stay_as_they_were(after: Any) -> None:
     assert after["words"] == "Old words"
+    assert after["going"] == ["run_goes"]
     assert after["given passwords"] == 0
     assert after["pending"] == 0
 

@@ -36,7 +36,7 @@ def test_the_reference_sample_fills_every_column(run: Run) -> None:
     assert empty == {
         *("provider", "runtime_id", "runtime_state"),  # not on the page
         *("tool_call_count", "prompt_is_cut", "contradictions", "failure_cause"),
-        "lasted_micros",  # 0: it ends at its start
+        *("lasted_micros", "going_since"),  # 0: it ends at its start
     }
     assert (run.step_count, run.entry_count, run.entries_cost_micros) == (1, 1, 123)
     assert run.cost_micros == 123
@@ -199,6 +199,27 @@ def test_an_answer_about_another_run_is_refused(run: Run) -> None:
     assert dump() == before
     take(run, details([step(9)], id=ABSENT))
     assert ids(run) == ["step_009"]
+
+
+@pytest.mark.parametrize(
+    ("status", "end", "goes_on"),
+    [
+        ("running", None, True),
+        ("paused", None, True),  # an unknown word is no end
+        ("queued", None, True),  # a contradiction, but it has a start
+        ("failed", None, False),
+        ("completed", "2025-01-15T10:35:22Z", False),
+        ("running", "2025-01-15T10:35:22Z", False),
+    ],
+)
+def test_what_has_started_goes_on_until_an_end_is_told(
+    run: Run, status: str, end: str | None, goes_on: bool
+) -> None:
+    take(run, details(status="running", startedAt=None))
+    assert run.going_since is None
+    take(run, details(status=status, completedAt=end))
+    assert run.started_at
+    assert run.going_since == (run.started_at if goes_on else None)
 
 
 def test_contradictions_have_an_end(run: Run) -> None:
