@@ -29,5 +29,6 @@ SECTIONS = {
     "exports": Section("files of a hundred thousand rows"),
     "callbacks": Section("from a callback to its answer", BOTH),
     "streams": Section("one change to a thousand open pages", BOTH),
+    "visits": Section("the page of one run in a browser with nothing cached"),
     "screen": Section("from a step upstream to the same step on a screen"),
 }

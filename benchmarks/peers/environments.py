@@ -72,6 +72,13 @@ def of_ours() -> Environment:
     return Environment("runsheet", ROOT / "requirements" / "run.txt")
 
 
+def of_this() -> Environment:
+    """The one that runs this."""
+    environment = of_ours()
+    environment.folder = Path(sys.prefix)
+    return environment
+
+
 def version(environment: Environment, package: str) -> str:
     """As the lock says."""
     for line in environment.lock.read_text().splitlines():
