@@ -26,6 +26,7 @@ _HINTS = (
 _START = re.compile(
     r"error|fatal|panic|traceback|usage|exit|process |command |failed with", re.IGNORECASE
 )
+_STARTS = frozenset("EeFfPpTtUu")  # letters that it begins with
 _COLOUR = "\\u001"  # what begins a colour code in JSON, which may stand within a word
 _READER_STARTS = frozenset("EeFfPpDdNn")
 _LINE_END = r"\n"
@@ -85,12 +86,19 @@ def _may_tell_of_failure(tool: str | None, part: str) -> bool:
     if part[:1] == '"' and part[1:2].isalnum():  # text, with no blank, escape or JSON at its start
         if tool in _READERS:
             return part[1] in _READER_STARTS
-        if _START.match(part, 1) is None and _COLOUR not in part:
-            first, last = part.find(_LINE_END), part.rfind(_LINE_END)
-            return "xit" in part[last + 1 :] or _has_any(
-                part if first < 0 else part[:first], _SHELL_HINTS
-            )
+        begins_so = part[1] in _STARTS and _START.match(part, 1) is not None
+        # One character is found many times faster than two.
+        has_escapes = "\\" in part
+        if not begins_so and not (has_escapes and _COLOUR in part):
+            first, last = _ends(part) if has_escapes else (part, part)
+            return "xit" in last or (":" in first and _has_any(first, _SHELL_HINTS))
     return _has_any(part, _HINTS)
+
+
+def _ends(part: str) -> tuple[str, str]:
+    """The first and the last line of text in JSON."""
+    first, last = part.find(_LINE_END), part.rfind(_LINE_END)
+    return (part, part) if first < 0 else (part[:first], part[last + 1 :])
 
 
 def _has_any(text: str, hints: tuple[str, ...]) -> bool:
