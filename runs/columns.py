@@ -206,8 +206,7 @@ def _time(value: str | UnsetType | None, path: str, notes: Notes) -> Any:
 
 def _json(raw: Raw) -> str | None:
     """JSON text as sent; None for an absent key."""
-    sent = bytes(raw)
-    return sent.decode("utf-8") if sent else None
+    return str(raw, "utf-8") if raw else None
 
 
 def of_agent(agent: AgentPayload) -> Columns:

@@ -4,6 +4,7 @@ The ORM makes each statement anew, which for a small answer that changed took se
 as the statement itself. Values are fitted by the models' own fields, both ways.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -136,6 +137,15 @@ def counted(model: type[Model], run: int, column: str) -> tuple[int, int | None]
     return count, None if total is None else int(total)
 
 
+def moments(model: type[Model], run: int, column: str) -> list[dt.datetime | None]:
+    """`column`, which holds times, of all items of the run that have not vanished, in no order."""
+    (fit,) = _fits(model, (column,), connection.vendor)
+    with cursor() as asked:
+        asked.execute(_telling(model, column), (run,))
+        told = [value for (value,) in asked.fetchall()]
+    return list(map(fit, told)) if fit else told
+
+
 def change(model: type[Model], key: int, changed: Mapping[str, Any]) -> None:
     """Write columns, named as the attributes, of the row `key`."""
     fields = [_field(model, name) for name in changed]
@@ -231,6 +241,14 @@ def _gone_statement(model: type[Model]) -> str:
 def _counting(model: type[Model], column: str) -> str:
     return (
         f"SELECT COUNT(*), SUM({_column(model, column)}) FROM {_table(model)}"
+        " WHERE run_id = %s AND vanished_at IS NULL"
+    )
+
+
+@lru_cache(maxsize=8)
+def _telling(model: type[Model], column: str) -> str:
+    return (
+        f"SELECT {_column(model, column)} FROM {_table(model)}"
         " WHERE run_id = %s AND vanished_at IS NULL"
     )
 

@@ -9,8 +9,8 @@ import threading
 import time
 from typing import NamedTuple
 
-from runs import patience
-from runs.models import Pace, Run
+from runs import direct, patience
+from runs.models import Pace, Run, Step
 from runs.patience import Patience
 
 RECENT = 100  # runs of an agent that its habits are taken from
@@ -33,8 +33,8 @@ def note(run: Run, *, was_over: bool) -> None:
     """
     if was_over or run.status != Run.Status.COMPLETED or not run.agent_id:
         return
-    moments = run.steps.filter(vanished_at=None).values_list("timestamp", flat=True)
-    silence = patience.longest_silence(run.started_at, moments.order_by(), run.completed_at)
+    moments = direct.moments(Step, run.pk, "timestamp")
+    silence = patience.longest_silence(run.started_at, moments, run.completed_at)
     Pace.objects.bulk_create(
         [
             Pace(

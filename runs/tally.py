@@ -6,7 +6,7 @@ and places in time are kept as coarsely as MOST_CELLS of them allow.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import batched
 from operator import attrgetter
 from typing import NamedTuple
@@ -58,10 +58,10 @@ class Fact(NamedTuple):
 
 def ended(start: dt.datetime | None, duration_ms: int | None) -> dt.datetime | None:
     """When a step ended, as far as its own time and duration tell."""
-    if start is None:
-        return None
+    if start is None or not duration_ms or duration_ms < 0:
+        return start
     try:
-        return start + dt.timedelta(milliseconds=max(duration_ms or 0, 0))
+        return start + dt.timedelta(milliseconds=duration_ms)
     except OverflowError:
         return start
 
@@ -176,7 +176,7 @@ class Tally(msgspec.Struct):
             self.spoken_at = max(self.spoken_at, *spoken, 0)
             for fact in some:
                 self._cells(fact).add(_place(fact), fact)
-                self._stretch(fact)
+            self._stretch(some)
 
     def turn(self, old: Fact, new: Fact) -> bool:
         """Take `new` for `old`. False: the tally cannot tell what follows, and is as it was."""
@@ -190,7 +190,7 @@ class Tally(msgspec.Struct):
             del self.kinds[kind]
         self._count(_kind_of(new))
         self._cells(new).move(_place(new), old, new)
-        self._stretch(new)
+        self._stretch((new,))
         return True
 
     def _counted_as(self, kind: Kind) -> Kind:
@@ -206,16 +206,14 @@ class Tally(msgspec.Struct):
     def _cells(self, fact: Fact) -> Cells:
         return self.untimed if fact.timestamp is None else self.timed
 
-    def _stretch(self, fact: Fact) -> None:
-        start, end = fact.timestamp, fact.end
-        if start is None or end is None:
+    def _stretch(self, facts: Sequence[Fact]) -> None:
+        starts = [start for fact in facts if (start := fact.timestamp)]
+        ends = [end for fact in facts if (end := fact.end)]
+        if not starts:
             return
-        if self.first_at is None or start < self.first_at:
-            self.first_at = start
-        if self.last_at is None or start > self.last_at:
-            self.last_at = start
-        if self.last_end_at is None or end > self.last_end_at:
-            self.last_end_at = end
+        self.first_at = min(starts if self.first_at is None else [*starts, self.first_at])
+        self.last_at = max(starts if self.last_at is None else [*starts, self.last_at])
+        self.last_end_at = max(ends if self.last_end_at is None else [*ends, self.last_end_at])
 
 
 def _kind_of(fact: Fact) -> Kind:

@@ -54,7 +54,7 @@ def moment(text: str) -> dt.datetime | None:
         parsed = dt.datetime.fromisoformat(text.strip())
         if parsed.tzinfo is None:
             return parsed.replace(tzinfo=dt.UTC)
-        return parsed.astimezone(dt.UTC)
+        return parsed if parsed.tzinfo is dt.UTC else parsed.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
 
