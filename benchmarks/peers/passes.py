@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.peers import browser, floors
+from benchmarks.peers import browser, floors, synced
 from benchmarks.peers.products import Product, Row, Runsheet
 from benchmarks.peers.report import FLOOR, Line, Report
 from benchmarks.peers.upstream import Sent, Upstream
@@ -130,6 +130,13 @@ class Pass:
             floor_is=BARE_STORE,
             more_is_better=True,
         )
+        alone = self.report.line(
+            "ingest, of ours from bytes to rows",
+            "steps/s",
+            size,
+            floor_is=BARE_STORE,
+            more_is_better=True,
+        )
         for _ in range(self.plan.rounds):
             sent = self._unknown(upstream, size)
             for product in self.products:
@@ -137,10 +144,15 @@ class Pass:
                 def take(product: Product = product, sent: Sent = sent) -> None:
                     rate = product.take(sent)
                     line.add(product.name, rate)
+                    if not isinstance(product, Runsheet):
+                        alone.add(product.name, rate)
                     tell(f"{product.title} took {size:,} steps: {rate:.0f}/s")
 
                 self._try(product, [line], take)
-            line.add(FLOOR, floors.store(sent))
+            line.add(FLOOR, floor := floors.store(sent))
+            alone.add(FLOOR, floor)
+            alone.add(Runsheet.name, ours := synced.rate(sent))
+            tell(f"ours from bytes to rows: {ours:.0f}/s, decode and insert alone {floor:.0f}/s")
         return sent
 
     def _unknown(self, upstream: Upstream, size: int) -> Sent:
