@@ -4,7 +4,6 @@
 request is in it, while the peers' figures hold the one in which they were sent what they store.
 """
 
-
 import os
 import statistics
 import subprocess
