@@ -68,6 +68,8 @@ def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     else:
         response = render(request, "runs/list.html#results", context | {"is_part": True})
         query = context["asked"].query()
-        response["HX-Push-Url"] = f"{request.path}?{query}" if query else request.path
+        address = f"{request.path}?{query}" if query else request.path
+        if request.htmx.current_url_abs_path != address:  # type: ignore[attr-defined]
+            response["HX-Push-Url"] = address
     patch_vary_headers(response, ["HX-Request"])
     return response
