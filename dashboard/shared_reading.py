@@ -65,13 +65,14 @@ def _passages(source: Source, door: Door, steps: Sequence[StepShown]) -> Iterato
             words=_words(text, line.kind, budget, links_of(door, line.position)),
             size=len(content.encode("utf-8", "replace")),
             is_cut=len(text) < len(content),
-            state=_state(line),
+            # In a copy no time goes on.
+            state="" if source.frozen_at and line.state == "running" else line.state,
             at=line.at,
             duration_ms=line.duration_ms,
             gap=None,
             told_in=None,
             cost=None,
-            marks=(),
+            marks=(lines.UNTOLD,) if line.state == "open" else (),
             address=f"{door.base}steps/{line.position}/" if line.opens else "",
         )
 
@@ -82,9 +83,3 @@ def links_of(door: Door, position: int) -> str:
 
 def _words(text: str, kind: str, budget: Budget, links: str) -> Words | None:
     return spoken(text, kind, budget, links) if text else None
-
-
-def _state(line: lines.Line) -> str:
-    if line.kind != "tool":
-        return ""
-    return "failed" if line.failed else "done"

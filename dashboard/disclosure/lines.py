@@ -16,6 +16,7 @@ from dashboard.rendering.wording import Caption, Code, State, caption
 from runs import outcomes
 
 SAID_SHOWN = 4_000  # characters of a step in the timeline
+UNTOLD = "no outcome was told"
 LOG_SHOWN = 32 * 1024
 ASKED_SHOWN = 32 * 1024
 
@@ -24,7 +25,8 @@ _KINDS = {"output": "output", "thinking": "thinking", "tool_call": "tool", "tool
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A step in the timeline. `opens`: its own page has more than stands here."""
+    """A step in the timeline. `opens`: its own page has more than stands here. `state`: of a tool
+    call, as in `StepShown`; "" for other steps."""
 
     position: int
     version: int
@@ -32,7 +34,7 @@ class Line:
     caption: Caption
     said: SafeString
     said_is_cut: bool
-    failed: bool
+    state: str
     at: dt.datetime | None
     duration_ms: int | None
     opens: bool
@@ -50,29 +52,32 @@ def line(step: StepShown, shows: frozenset[Part]) -> Line:
             caption=said,
             said=nothing,
             said_is_cut=False,
-            failed=False,
+            state="",
             at=None,
             duration_ms=None,
             opens=False,
             is_redacted=True,
         )
     reason = outcomes.failure(step.tool, step.tool_output)
+    state = step.state
+    if not state and step.type == "tool_call":
+        state = "failed" if reason else "done"
     content = step.content or ""
     return Line(
         position=step.position,
         version=step.version,
         kind=_KINDS.get(step.type, "other"),
-        caption=_caption(step, reason),
+        caption=_caption(step, state, reason),
         said=visible(content[:SAID_SHOWN]),
         said_is_cut=len(content) > SAID_SHOWN,
-        failed=bool(reason),
+        state=state,
         at=step.at,
         duration_ms=step.duration_ms,
         opens=Part.TOOLS in shows and step.type not in ("output", "thinking"),
     )
 
 
-def _caption(step: StepShown, reason: str) -> Caption:
+def _caption(step: StepShown, state: str, reason: str) -> Caption:
     match step.type:
         case "output":
             return caption("What the agent said")
@@ -80,8 +85,12 @@ def _caption(step: StepShown, reason: str) -> Caption:
             return caption("Thinking")
         case "tool_call":
             output = captions.read_output(step.tool_output, is_whole=True)
-            state: State = "failed" if reason else "done"
-            return captions.of_call(step.tool, step.tool_input, output, state, reason)
+            tense: State = "done"
+            if state == "failed":
+                tense = "failed"
+            elif state in ("running", "open"):  # nobody told that it came to an end
+                tense = "running"
+            return captions.of_call(step.tool, step.tool_input, output, tense, reason)
         case "tool_result":
             return caption("Result of ", Code(step.tool)) if step.tool else caption("Result")
     return caption("A step")

@@ -13,6 +13,7 @@ from dashboard.disclosure.shown import (
     RunShown,
     StepShown,
 )
+from runs import outlines
 from runs.models import Poll, Run, Step, UsageEntry
 
 AT_ONCE = 500  # rows in memory
@@ -26,6 +27,7 @@ IDS = (
     ("Runtime", "runtime_id"),
     ("Sandbox", "modal_sandbox_id"),
 )
+_QUOTED = {Part.SUMMARY, Part.TIMELINE, Part.THINKING, Part.TOOLS, Part.LOGS}
 LISTS_AT_MOST = 2_000  # issues and objects
 
 
@@ -43,12 +45,7 @@ def run_shown(run: Run, terms: Terms) -> RunShown:
         guidance=out.optional(run.guidance, "guidance") if Part.REQUEST in terms else None,
         summary=_summary(run, terms, out),
         issues=_listed(run.issues, out, "issues") if Part.SUMMARY in terms else (),
-        # It may quote a log or a step, so it comes with those.
-        failure_cause=(
-            out.text(run.failure_cause, "failureCause")
-            if terms.shows >= {Part.LOGS, Part.TOOLS} and run.failure_cause
-            else None
-        ),
+        failure_cause=_failure_cause(run, terms, out),
         step_count=run.step_count if Part.TIMELINE in terms else None,
         entry_count=run.entry_count if cost else None,
         cost=cost,
@@ -64,8 +61,11 @@ def output_shown(run: Run, terms: Terms) -> str | None:
     return redactor(terms.rules).optional(run.output, "result", "output")
 
 
-def step_shown(step: Step, terms: Terms) -> StepShown:
-    """Needs `Part.TIMELINE`; what the agent thought and what tools were given come by choice."""
+def step_shown(step: Step, terms: Terms, at_work_after: int | None) -> StepShown:
+    """Needs `Part.TIMELINE`; what the agent thought and what tools were given come by choice.
+
+    `at_work_after`: see `at_work_after`.
+    """
     out = redactor(terms.rules)
     if out.hides_step(step.position):
         return StepShown(position=step.position, version=step.changed_version, is_redacted=True)
@@ -84,7 +84,24 @@ def step_shown(step: Step, terms: Terms) -> StepShown:
         content=out.optional(step.content, "content") if tells else None,
         tool_input=out.json(step.tool_input, "toolInput") if has_tools else None,
         tool_output=out.json(step.tool_output, "toolOutput") if has_tools else None,
+        state=_state(step, at_work_after, tells_failure=has_tools),
     )
+
+
+def at_work_after(run: Run) -> int | None:
+    """The position behind which a call without an outcome can be at work; None if none can."""
+    return outlines.of(run).spoken_at if run.is_active else None
+
+
+def _state(step: Step, at_work_after: int | None, *, tells_failure: bool) -> str:
+    if step.type != Step.Type.TOOL_CALL:
+        return ""
+    if step.failed and tells_failure:
+        return "failed"
+    if not step.unanswered or step.partner is not None or step.duration_ms is not None:
+        return "done"
+    is_over = at_work_after is None or step.position <= at_work_after
+    return "open" if is_over else "running"
 
 
 def entry_shown(entry: UsageEntry, terms: Terms) -> EntryShown:
@@ -129,6 +146,7 @@ def whole(run: Run, terms: Terms) -> Disclosure:
     entries: Iterable[UsageEntry] = ()
     if Part.TIMELINE in terms:
         steps = run.steps.present().order_by("position").iterator(AT_ONCE)
+    working = at_work_after(run)
     if Part.COST in terms:
         found = run.entries.filter(vanished_at=None).order_by("position")
         entries = found.iterator(AT_ONCE)
@@ -136,7 +154,7 @@ def whole(run: Run, terms: Terms) -> Disclosure:
         shows=terms.shows,
         run=run_shown(run, terms),
         output=output_shown(run, terms),
-        steps=tuple(step_shown(step, terms) for step in steps),
+        steps=tuple(step_shown(step, terms, working) for step in steps),
         entries=tuple(entry_shown(entry, terms) for entry in entries),
         logs=logs_shown(run, terms),
     )
@@ -150,6 +168,16 @@ def _as_of(run: Run) -> Any:
         return run.poll.last_ok_at
     except Poll.DoesNotExist:
         return None
+
+
+def _failure_cause(run: Run, terms: Terms, out: Redactor) -> str | None:
+    """It quotes an issue, a log or the last step, whatever its type and number: so it comes with
+    all of these, and not if a rule takes out any step or field."""
+    if not run.failure_cause or not terms.shows >= _QUOTED:
+        return None
+    if terms.rules.steps or terms.rules.fields:
+        return None
+    return out.text(run.failure_cause)
 
 
 def _summary(run: Run, terms: Terms, out: Redactor) -> str | None:

@@ -45,7 +45,9 @@ class CostShown(Shown, frozen=True, kw_only=True):
 
 
 class StepShown(Shown, frozen=True, kw_only=True):
-    """`is_redacted`: nothing of it is told but that it is there."""
+    """`is_redacted`: nothing of it is told but that it is there. `state` of a tool call: "running",
+    "done", "failed", or "open" if its outcome was never told; "" in copies made before it was kept.
+    """
 
     position: int
     version: int
@@ -57,6 +59,7 @@ class StepShown(Shown, frozen=True, kw_only=True):
     content: str | None = None
     tool_input: str | None = None
     tool_output: str | None = None
+    state: str = ""
 
 
 class EntryShown(Shown, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import zlib
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ from dashboard.disclosure import rules, serializer
 from dashboard.disclosure.rules import Part, Terms
 from dashboard.disclosure.shown import Disclosure, EntryShown, LogShown, RunShown, StepShown
 from dashboard.models import FrozenCopy, ShareLink
-from runs.models import Run
+from runs.models import Run, Step
 
 
 class Source(Protocol):
@@ -42,6 +43,7 @@ class FromRecord:
     def __init__(self, run: Run, terms: Terms) -> None:
         self._run, self._terms = run, terms
         self._shown: RunShown | None = None
+        self._at_work_after: int | None = None
 
     @property
     def shows(self) -> frozenset[Part]:
@@ -58,14 +60,19 @@ class FromRecord:
         if Part.TIMELINE not in self._terms:
             return []
         rows = self._run.steps.present().filter(position__gt=after).order_by("position")
-        return [serializer.step_shown(step, self._terms) for step in rows[:count]]
+        return self._steps(rows[:count])
 
     def changed_since(self, version: int, count: int) -> list[StepShown]:
         """The first steps, by position, that came or changed after `version` of the run."""
         if Part.TIMELINE not in self._terms:
             return []
         rows = self._run.steps.present().changed_since(version).order_by("position")
-        return [serializer.step_shown(step, self._terms) for step in rows[:count]]
+        return self._steps(rows[:count])
+
+    def _steps(self, rows: Iterable[Step]) -> list[StepShown]:
+        if self._at_work_after is None and self._run.is_active:
+            self._at_work_after = serializer.at_work_after(self._run)
+        return [serializer.step_shown(step, self._terms, self._at_work_after) for step in rows]
 
     def step(self, position: int) -> StepShown | None:
         found = self.steps(position - 1, 1)

@@ -69,7 +69,8 @@ def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         response = render(request, "runs/list.html#results", context | {"is_part": True})
         query = context["asked"].query()
         address = f"{request.path}?{query}" if query else request.path
-        if request.htmx.current_url_abs_path != address:  # type: ignore[attr-defined]
+        here = request.htmx.current_url_abs_path  # type: ignore[attr-defined]
+        if here not in (address, request.get_full_path()):
             response["HX-Push-Url"] = address
     patch_vary_headers(response, ["HX-Request"])
     return response

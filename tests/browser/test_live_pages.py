@@ -389,14 +389,14 @@ def test_when_the_run_is_over_the_page_asks_no_more(reader: Page, site: str, run
 # Lists -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", ["", "?status=queued&sort=steps"])
+@pytest.mark.parametrize("query", ["", "?all", "?status=queued&sort=steps"])
 def test_a_list_without_rows_shows_by_itself_what_comes(
     reader: Page, site: str, query: str
 ) -> None:
     reader.goto(f"{site}/runs/{query}")
     expect(reader.locator("#results .empty")).to_be_visible()
     entries = reader.evaluate("history.length")
-    if query:
+    if "status" in query:
         with reader.expect_response(lambda answer: answer.url == f"{site}/runs/{query}"):
             make_run("failed", run_id="run_that_no_filter_lets_through")
         expect(reader.locator("#arrivals")).to_be_empty()
@@ -405,6 +405,7 @@ def test_a_list_without_rows_shows_by_itself_what_comes(
     change(run, status="running")
     expect(reader.locator(f"#run-{run.pk} .status")).to_have_text("running")
     assert reader.evaluate("history.length") == entries
+    expect(reader).to_have_url(f"{site}/runs/{query}")
 
 
 def test_rows_move_in_place_and_later_runs_are_counted(reader: Page, site: str, run: Run) -> None:

@@ -7,12 +7,12 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from dashboard import sharing
-from dashboard.disclosure.rules import Part
+from dashboard.disclosure.rules import Part, complete
 from dashboard.models import FrozenCopy, ShareLink
 from runs.models import Run
 from tests.conftest import signed_in
 from tests.dashboard.links import full_run, only_link, share
-from tests.factories import make_entries, make_steps
+from tests.factories import make_entries, make_run, make_steps
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
@@ -238,3 +238,64 @@ def test_a_viewer_changes_no_maximum(viewer_client: Client, member: User) -> Non
     assert viewer_client.get(path).status_code == 200
     assert viewer_client.post(path, {"most_views": "99"}).status_code == 403
     assert only_link().most_views == 2
+
+
+# What a cause quotes, and how calls stand ---------------------------------------------------------
+
+QUOTED = frozenset({Part.SUMMARY, Part.TIMELINE, Part.THINKING, Part.TOOLS, Part.LOGS})
+
+
+@pytest.mark.parametrize("missing", [None, *sorted(QUOTED)])
+def test_a_cause_is_told_only_with_all_that_it_may_quote(
+    member: User, missing: Part | None
+) -> None:
+    run = full_run("failed", failure_cause="CAUSE-CANARY", issues=["An issue"])
+    token = share(run, member, shows=complete(QUOTED - {missing}))
+    told = everything_told(f"/s/{token}/", Client())
+    assert (b"CAUSE-CANARY" in told) == (missing is None)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"steps": [[3, 3]]}, {"fields": ["logs"]}, {"fields": ["issues"]}]
+)
+def test_a_cause_is_not_told_beside_a_rule_that_may_be_about_its_source(
+    member: User, rules: dict[str, Any]
+) -> None:
+    run = full_run("failed", failure_cause="CAUSE-CANARY", issues=["An issue"])
+    token = share(run, member, rules=rules)
+    assert b"CAUSE-CANARY" not in everything_told(f"/s/{token}/", Client())
+
+
+def run_with_calls(status: str) -> Run:
+    """A call whose own result calls it failed, and one that is at work or was never answered."""
+    run = make_run(status, step_count=0)
+    call = {"type": "tool_call", "duration_ms": None, "tool_output": None}
+    make_steps(run, 1, **call, tool_name="bash", tool_input='{"command": "touch x.txt"}')
+    denied = {"tool_name": "bash", "tool_output": '"bash: x.txt: Permission denied"'}
+    make_steps(run, 1, type="tool_result", tool_input=None, **denied)
+    given = '{"filePath": "/report.docx", "content": "x"}'
+    make_steps(run, 1, **call, tool_name="write", tool_input=given)
+    return run
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["live", "frozen"])
+@pytest.mark.parametrize(
+    ("status", "word", "mark"),
+    [("running", "Writing", None), ("completed", "Writing", "no outcome was told")],
+)
+def test_calls_are_told_as_they_stand(
+    member: User, status: str, word: str, mark: str | None, is_frozen: bool
+) -> None:
+    run = run_with_calls(status)
+    token = share(run, member, is_frozen=is_frozen)
+    for page in ("", "read/"):
+        told = Client().get(f"/s/{token}/{page}", follow=True).text
+        assert f"{word} <code>/report.docx</code>" in told, page
+        assert "Wrote" not in told
+        assert ("no outcome was told" in told) == bool(mark), page
+        assert "Tried to" in told, "the call that its result calls failed"
+
+
+def test_without_tools_no_call_is_called_failed(member: User) -> None:
+    token = share(run_with_calls("completed"), member, shows=frozenset({Part.TIMELINE}))
+    assert "Tried to" not in Client().get(f"/s/{token}/", follow=True).text
