@@ -19,7 +19,7 @@ from dashboard.notes.models import Note
 from dashboard.notices import choices
 from dashboard.notices.models import Delivery, Event, Follow, Notice
 from runs import breaker, freshness
-from runs.models import Poll, Run, Upstream
+from runs.models import Run, Upstream
 
 MOST = 500  # follows in one transaction
 ENDS = {
@@ -136,13 +136,14 @@ def _of_stalls(now: dt.datetime, after: int) -> tuple[int | None, int]:
     with transaction.atomic():
         silent = _open().filter(_maybe_stalled(now), run__version=F("version"), stall="")
         follows = list(_held(silent.filter(pk__gt=after).select_related("run__poll")))
-        found = [(follow, _stall_of(follow.run, now)) for follow in follows]
+        found = [(follow, freshness.stall(follow.run, follow.run.poll, now)) for follow in follows]
         stalled = [(follow, stall) for follow, stall in found if stall is not None]
         told = _Told([follow for follow, _ in stalled], now)
         notices = []
         for follow, stall in stalled:
             follow.stall = key_of(stall, follow.run)
-            if told.may(follow.user) and not _stall_of(follow.run, follow.since):
+            was_before = freshness.stall(follow.run, follow.run.poll, follow.since)
+            if told.may(follow.user) and not was_before:
                 told_why = {"told": stall.sentence[:300]}
                 notices.append(told.notice(follow, Event.STALLED, follow.stall, **told_why))
         Follow.objects.bulk_update([follow for follow, _ in stalled], ["stall"])
@@ -150,13 +151,9 @@ def _of_stalls(now: dt.datetime, after: int) -> tuple[int | None, int]:
 
 
 def key_of(stall: freshness.Stall, run: Run) -> str:
-    """The same as long as nothing has moved."""
-    return f"{stall.cause} {run.step_count}"
-
-
-def _stall_of(run: Run, now: dt.datetime) -> freshness.Stall | None:
-    poll: Poll = run.poll
-    return None if freshness.overdue(run, poll, now) else freshness.stall(run, poll, now)
+    """The same as long as nothing has moved; past its limit a run is, however it moves."""
+    is_past = stall.cause == freshness.StallCause.PAST_LIMIT
+    return stall.cause if is_past else f"{stall.cause} {run.step_count}"
 
 
 def _maybe_stalled(now: dt.datetime) -> Q:

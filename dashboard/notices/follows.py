@@ -109,6 +109,7 @@ def _follow(keys: list[int], user: User, batch: str) -> int:
         fresh,
         update_conflicts=True,
         unique_fields=["user", "run"],
-        update_fields=["is_on", "is_open", "since", "batch", "version", "status", "cost_micros"],
+        # What it was told of is forgotten: it may stand still anew.
+        update_fields=[*COLUMNS[1:], "is_on", "is_open", "since", "batch", "stall"],
     )
     return len(fresh)

@@ -145,6 +145,30 @@ def test_a_stall_is_told_once_until_the_run_has_moved(member: User):
     assert told(member) == [Event.STALLED, Event.STALLED]
 
 
+def test_a_run_past_its_limit_is_told_of_once_however_many_steps_it_tells(member: User):
+    now = timezone.now()
+    run = make_run("running", created_at=now - dt.timedelta(minutes=40))
+    make_steps(run, 3)
+    long_followed(run, member)
+    for version in (2, 3, 4):
+        moved = {"version": version, "step_count": 3 + version, "last_step_at": now}
+        Run.objects.filter(pk=run.pk).update(**moved)
+        look()
+    assert told(member) == [Event.STALLED]
+    assert "a sandbox ends after 30 minutes" in Notice.objects.get().told
+
+
+def test_who_follows_anew_is_told_of_a_new_stall(member: User):
+    run = silent()
+    long_followed(run, member)
+    assert look() == 1
+    follows.unfollow(run, member)
+    Run.objects.filter(pk=run.pk).update(version=2, step_count=4)
+    long_followed(run, member)
+    look()
+    assert told(member) == [Event.STALLED, Event.STALLED]
+
+
 @pytest.mark.parametrize("why", ["down", "refused", "paused", "late", "failing", "old"])
 def test_a_stall_that_may_be_our_own_is_not_told(member: User, why: str):
     run, now = silent(), timezone.now()
