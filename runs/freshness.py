@@ -92,7 +92,7 @@ def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:
     """Why `run` looks stuck, if it does and our own sight of it is good."""
     if poll is None or poll.failures or poll.last_ok_at is None:
         return None
-    if now - poll.last_ok_at > SIGHT:
+    if now - poll.last_ok_at > SIGHT or overdue(run, poll, now):
         return None
     match run.status:
         case Run.Status.QUEUED:
@@ -206,9 +206,11 @@ def until(moment: dt.datetime | None, now: dt.datetime) -> str:
 
 
 def clock(moment: dt.datetime, now: dt.datetime) -> str:
-    """A time of day, with the date in front when it is not today's (UTC)."""
-    day = "" if moment.date() == now.date() else f"{moment:%-d %b} "
-    return f"{day}{moment:%H:%M:%S}"
+    """A time of day, with the date in front when it is not today's (UTC), and with its year when it
+    is not this one."""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%-d %b %H:%M:%S}" if moment.year == now.year else f"{moment:%-d %b %Y %H:%M:%S}"
 
 
 def _span(span: dt.timedelta) -> str:

@@ -14,8 +14,10 @@ register = template.Library()
 # Cookies that runsheet.js writes, and what they may say; everything else is the default.
 CHOICES = {"theme": ("light", "dark"), "zone": ("local",), "keys": ("off",)}
 
-# As runs.freshness tells a moment: the day only if it is not today's.
-MOMENT = re.compile(r"(?:(?<=\bof )|(?<=\bsince ))(?:(\d{1,2} [A-Z][a-z]{2}) )?(\d\d:\d\d:\d\d)")
+# As runs.freshness tells a moment: the day only if it is not today's, the year if not this one.
+MOMENT = re.compile(
+    r"(?:(?<=\bof )|(?<=\bsince ))(?:(\d{1,2} [A-Z][a-z]{2}(?: \d{4})?) )?(\d\d:\d\d:\d\d)"
+)
 
 
 def chosen(request: HttpRequest | None) -> dict[str, str]:
@@ -56,9 +58,13 @@ def timed(sentence: str, now: dt.datetime | None = None) -> SafeString:
 def _iso(day: str | None, clock: str, now: dt.datetime) -> str:
     """The moment of that day (today's, for None) as ISO 8601; "" if there is no such day."""
     try:
-        date = dt.datetime.strptime(f"{day} {now.year}", "%d %b %Y").date() if day else now.date()
+        date = _date(day, now) if day else now.date()
     except ValueError:
         return ""
-    if date > now.date():  # told in January of a day in December
-        date = date.replace(year=date.year - 1)
     return f"{date}T{clock}Z"
+
+
+def _date(day: str, now: dt.datetime) -> dt.date:
+    """Raises ValueError. A day without a year is this year's."""
+    whole = day if day[-4:].isdigit() else f"{day} {now.year}"
+    return dt.datetime.strptime(whole, "%d %b %Y").date()

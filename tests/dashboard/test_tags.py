@@ -253,6 +253,21 @@ def test_a_page_of_a_run_is_where_the_audience_says():
     assert html == "/there/cost/run_1/"
 
 
+@pytest.mark.parametrize(
+    ("told", "moment"),
+    [
+        ("23 Nov 2025 10:42:07", "2025-11-23T10:42:07Z"),
+        ("29 Feb 2024 10:42:07", "2024-02-29T10:42:07Z"),
+        ("30 Feb 2024 10:42:07", ""),
+    ],
+)
+def test_a_moment_of_another_year_is_told_with_it(told: str, moment: str) -> None:
+    page = Template("{% load choices %}{{ sentence|timed:now }}")
+    shown = f'<time datetime="{moment}">{told}</time>' if moment else told
+    context = Context({"sentence": f"final, as of {told}", "now": NOW})
+    assert page.render(context) == f"final, as of {shown}"
+
+
 def test_a_sentence_about_freshness_tells_its_moments_as_times_and_escapes_the_rest() -> None:
     page = Template("{% load choices %}{{ sentence|timed:now }}")
     sentence = "as of 10:40:07; <b>API</b> is not answering since 23 Nov 10:39:00"

@@ -72,6 +72,13 @@ PAUSED = {"paused_until": soon(seconds=20)}
         ({"last_ok_at": None}, UP, "not fetched yet, next in 1 s", False, "due"),
         ({"last_ok_at": ago(days=3)}, UP, "as of 30 Oct 10:42:07, next in 1 s", False, "due"),
         ({"due_at": None}, UP, "final, as of 10:42:06", False, None),
+        (
+            {"due_at": None, "last_ok_at": ago(days=400)},
+            UP,
+            f"final, as of {ago(days=400):%-d %b %Y} 10:42:07",
+            False,
+            None,
+        ),
         ({"due_at": None}, DOWN, "final, as of 10:42:06", False, None),
         ({"due_at": None}, REFUSED, "final, as of 10:42:06", False, None),
         (
@@ -187,6 +194,13 @@ def test_a_run_without_a_place_in_the_schedule_says_so() -> None:
         ({"started_at": ago(minutes=36)}, {"failures": 1}, None, ""),
         ({"started_at": ago(minutes=36)}, {"last_ok_at": None}, None, ""),
         ({"started_at": ago(minutes=36)}, {"last_ok_at": ago(minutes=5)}, None, ""),
+        ({"started_at": ago(minutes=36)}, {"due_at": ago(seconds=40)}, None, ""),
+        (
+            {"started_at": ago(minutes=36)},
+            {"due_at": ago(seconds=10)},
+            StallCause.PAST_LIMIT,
+            "running for 36 min; a sandbox ends after 30 minutes",
+        ),
     ],
 )
 def test_why_a_run_looks_stuck(
