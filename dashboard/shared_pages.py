@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any
 
+from django.http import QueryDict
 from django.utils import timezone
 
 from dashboard.disclosure import lines
@@ -100,6 +101,11 @@ def result(source: Source, door: Door, as_text: bool = False) -> dict[str, Any]:
     }
 
 
+def is_as_text(query: QueryDict) -> bool:
+    """Whether an address asks for the result as it was written."""
+    return query.get("as") == "text"
+
+
 def cost(source: Source, after: int = 0) -> dict[str, Any]:
     run = source.run()
     found = source.entries(after, ENTRIES + 1)
@@ -110,6 +116,16 @@ def cost(source: Source, after: int = 0) -> dict[str, Any]:
         "entries_later": entries[-1].position if len(found) > ENTRIES else None,
         "entries_after": after,
     }
+
+
+def entries_after(query: QueryDict) -> int:
+    """Behind which entry the costs begin that an address asks for."""
+    return number(query.get("after")) or 0
+
+
+def number(text: str | None) -> int | None:
+    """A position as an address tells it; None if it tells none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def logs(source: Source) -> dict[str, Any]:

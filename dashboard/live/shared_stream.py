@@ -47,13 +47,24 @@ def answer(request: HttpRequest, link: ShareLink, door: Door) -> HttpResponseBas
             "since must be a whole number and tab a tab.", content_type="text/plain; charset=utf-8"
         )
     since = int(given) if int(given) <= link.run.version else 0
-    if tab == "read":  # which page of the document, as its own address would ask for it
-        tab = f"read {Asked.from_query(request.GET).query}"
+    tab = f"{tab} {_place(tab, request.GET)}"
     poller.attend(link.run)
     if (handover := opening.wanted(request)) is None:
         return _once(link, since, tab, door)
     stream = SharedStream(opening.hub_of(handover), link, since, tab, door)
     return opening.respond(handover, stream)
+
+
+def _place(tab: str, query: QueryDict) -> str:
+    """Which page of the tab it is, as its own address would ask for it."""
+    match tab:
+        case "read":
+            return Asked.from_query(query).query
+        case "cost":
+            return f"after={shared_pages.entries_after(query)}"
+        case "result" if shared_pages.is_as_text(query):
+            return "as=text"
+    return ""
 
 
 class SharedStream(PageStream):
@@ -123,19 +134,21 @@ def _pieces(
 
 def _parts(source: FromRecord, door: Door, tab: str, place: str) -> Iterator[Part]:
     frame = shared_pages.frame(source, door, tab) | {"oob": True}
+    asked = QueryDict(place)
     yield Part("head", _piece("head", frame))
     yield Part("tabs", _piece("tabs", frame))
     match tab:
         case "timeline":
             yield Part("summary", _piece("summary", frame))
         case "read":
-            asked = Asked.from_query(QueryDict(place))
-            document = frame | shared_reading.page(source, door, asked)
+            document = frame | shared_reading.page(source, door, Asked.from_query(asked))
             yield Part("reading", render_to_string("shared/_reading.html", document))
         case "cost":
-            yield Part("cost", _piece("cost", frame | shared_pages.cost(source)))
+            entries = shared_pages.cost(source, shared_pages.entries_after(asked))
+            yield Part("cost", _piece("cost", frame | entries))
         case "result":
-            yield Part("result", _piece("result", frame | shared_pages.result(source, door)))
+            result = shared_pages.result(source, door, shared_pages.is_as_text(asked))
+            yield Part("result", _piece("result", frame | result))
         case "logs":
             yield Part("logs", _piece("logs", frame | shared_pages.logs(source)))
 

@@ -244,9 +244,9 @@ def nowhere(request: HttpRequest) -> HttpResponse:
 
 def timeline_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
     """Query: `after` or `at`, a position: the steps from there on."""
-    after = _number(request.GET.get("after"))
+    after = shared_pages.number(request.GET.get("after"))
     if after is None:
-        after = max((_number(request.GET.get("at")) or 1) - 1, 0)
+        after = max((shared_pages.number(request.GET.get("at")) or 1) - 1, 0)
     context = shared_pages.frame(source, door, "timeline")
     context |= shared_pages.steps(source, after)
     if _is_part(request) and "after" in request.GET:
@@ -263,12 +263,12 @@ def read_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
 
 
 def cost_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
-    after = _number(request.GET.get("after")) or 0
+    after = shared_pages.entries_after(request.GET)
     return _tab(request, source, door, "cost", shared_pages.cost(source, after))
 
 
 def result_page(request: HttpRequest, source: Source, door: Door) -> HttpResponse:
-    as_text = request.GET.get("as") == "text"
+    as_text = shared_pages.is_as_text(request.GET)
     return _tab(request, source, door, "result", shared_pages.result(source, door, as_text))
 
 
@@ -331,10 +331,6 @@ def _version(link: ShareLink) -> int | None:
 def _varied(response: HttpResponse) -> HttpResponse:
     patch_vary_headers(response, ["HX-Request"])
     return response
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 # Downloads: what the pages show, whole ------------------------------------------------------------

@@ -3,10 +3,12 @@
 import re
 
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, ConsoleMessage, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from dashboard.models import ShareView
 from tests.dashboard.links import full_run, share
+from tests.dashboard.streams import change
+from tests.factories import make_entries
 from tests.siteserver import SiteServer
 
 
@@ -130,3 +132,32 @@ def test_a_passphrase_is_asked_under_the_link_and_not_again(
         page.goto(f"{site}/s/{token}/cost/")
         assert "This run cost" in page.inner_text("main")
         assert "sesame" not in page.url
+
+
+# While the run goes on --------------------------------------------------------------------------
+
+
+def test_the_page_of_costs_that_was_asked_for_stays_while_the_run_goes_on(
+    site: SiteServer, page: Page, member: User
+) -> None:
+    run = full_run("running")
+    make_entries(run, 258)
+    page.goto(f"{site}/s/{share(run, member)}/cost/")
+    page.click("text=More entries")
+    first = page.locator("#run-cost tbody td").first
+    expect(first).to_have_text("251")
+    change(run, entry_count=261)
+    expect(page.locator("#run-cost .verdict")).to_contain_text("261 usage entries")
+    expect(first).to_have_text("251")
+
+
+def test_the_result_stays_as_text_while_the_run_goes_on(
+    site: SiteServer, page: Page, member: User
+) -> None:
+    run = full_run("running", output="**Memo**")
+    page.goto(f"{site}/s/{share(run, member)}/result/")
+    page.click("text=As text")
+    expect(page.locator("#run-result .prose")).to_have_text("**Memo**")
+    change(run, output="**Memo** of Hale")
+    expect(page.locator("#run-result .output")).to_contain_text("of Hale")
+    expect(page.locator("#run-result .prose")).to_have_text("**Memo** of Hale")

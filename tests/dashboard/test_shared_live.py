@@ -1,5 +1,7 @@
 """The streams of shared pages: the same redaction as the pages, and cut when the right ends."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
@@ -12,7 +14,7 @@ from tests.dashboard.links import link_of, share
 from tests.dashboard.streams import change
 from tests.dashboard.test_share_attacks import SPELLINGS, of_words
 from tests.eventstream import EventStream
-from tests.factories import make_run, make_steps
+from tests.factories import make_entries, make_run, make_steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,3 +109,34 @@ def test_there_is_no_stream_without_the_cookie_nor_of_a_copy(
     for address in (f"{site}/s/{limited}/live/", f"{site}/s/{frozen}/live/", public):
         with EventStream(address) as stream:
             assert stream.status == 404
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("cost/?after=250", "<td>251</td>"),
+        ("cost/", "<td>1</td>"),
+        ("result/?as=text", "**Memo**"),
+        ("result/", "<strong>Memo</strong>"),
+    ],
+)
+def test_a_page_stays_the_one_that_was_asked_for(
+    site: str, run: Run, member: User, place: str, told: str
+) -> None:
+    make_entries(run, 260)
+    Run.objects.filter(pk=run.pk).update(output="**Memo**")
+    token = share(run, member)
+    page = Client().get(f"/s/{token}/{place}").text
+    found = re.search(r'sse-connect="([^"]+)"', page)
+    assert found
+    address = found[1].replace("&amp;", "&")
+
+    def piece(html: str) -> str:
+        html = html[html.index(f'<section id="run-{place.partition("/")[0]}"') :]
+        return html[: html.index("</section>")].replace(' hx-swap-oob="true"', "")
+
+    assert told in piece(page)
+    assert piece(Client().get(address).text) == piece(page)
+    with EventStream(f"{site}{address}") as stream:
+        stream.until(lambda it: 'id="run-head"' in it.html)
+        assert piece(stream.html) == piece(page)
