@@ -140,6 +140,8 @@ def _parts(source: FromRecord, door: Door, tab: str, place: str) -> Iterator[Par
     match tab:
         case "timeline":
             yield Part("summary", _piece("summary", frame))
+            if frame["shows"]["timeline"]:
+                yield Part("none", _piece("none", frame))
         case "read":
             document = frame | shared_reading.page(source, door, Asked.from_query(asked))
             yield Part("reading", render_to_string("shared/_reading.html", document))

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from dashboard.models import ShareView
 from tests.dashboard.links import full_run, share
 from tests.dashboard.streams import change
-from tests.factories import make_entries
+from tests.factories import make_entries, make_run
 from tests.siteserver import SiteServer
 
 
@@ -161,3 +161,15 @@ def test_the_result_stays_as_text_while_the_run_goes_on(
     change(run, output="**Memo** of Hale")
     expect(page.locator("#run-result .output")).to_contain_text("of Hale")
     expect(page.locator("#run-result .prose")).to_have_text("**Memo** of Hale")
+
+
+def test_a_recipient_is_told_that_there_are_no_steps_until_the_first_comes(
+    site: SiteServer, page: Page, member: User
+) -> None:
+    run = make_run("running", step_count=0)
+    page.goto(f"{site}/s/{share(run, member)}/")
+    none = page.locator("#timeline .empty")
+    expect(none).to_have_text("No steps yet")
+    change(run, steps=2)
+    expect(page.locator("#s2")).to_be_visible()
+    expect(none).to_have_count(0)

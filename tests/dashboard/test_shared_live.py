@@ -72,6 +72,17 @@ def test_a_stream_tells_no_more_than_the_chosen_parts(site: str, run: Run, membe
         stream.until(lambda it: "SHOWN" in it.html, 10)
         assert "CANARY" not in stream.html
         assert "beforeend:#steps" not in stream.html
+        assert "no-steps" not in stream.html
+
+
+def test_that_there_are_no_steps_is_told_until_there_are(site: str, member: User) -> None:
+    run = make_run("running", step_count=0)
+    token = share(run, member, shows=(Part.TIMELINE,))
+    none = '<div id="no-steps" hx-swap-oob="true">'
+    with EventStream(f"{site}/s/{token}/live/?since=1") as stream:
+        stream.until(lambda it: f'{none}<p class="empty"><b>No steps yet' in it.html)
+        say(run, 1, "Begun.")
+        stream.until(lambda it: f"{none}</div>" in it.html)
 
 
 @pytest.mark.parametrize("ending", ["no right", "switch", "maximum"])
