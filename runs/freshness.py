@@ -43,13 +43,20 @@ class Stall(msgspec.Struct, frozen=True):
 
 
 class SiteFreshness(msgspec.Struct, frozen=True):
-    """How fresh all is. `state`: up, down, refused, or late when our own poller is."""
+    """How fresh all is. `state`: up, down, refused, or late when our own poller is. While down or
+    refused, `next_try` is the end of `sentence`, which counts down."""
 
     state: str
     sentence: str
     as_of: dt.datetime | None
     late_runs: int
     next_try_at: dt.datetime | None
+    next_try: str = ""
+
+    @property
+    def lasting(self) -> str:
+        """What `sentence` says for as long as nothing new happens."""
+        return self.sentence.removesuffix(self.next_try)
 
 
 def of(poll: Poll | None, upstream: Upstream, now: dt.datetime) -> Freshness:
@@ -156,14 +163,15 @@ def site(now: dt.datetime) -> SiteFreshness:
     upstream = breaker.upstream()
     late = Poll.objects.late(now, LATE_AFTER).count()
     as_of = upstream.last_ok_at
+    probe_at, next_try = upstream.probe_at, f"{_next_try(upstream.probe_at, now)}."
     match upstream.state:
         case Upstream.State.REFUSED:
-            reason = upstream.last_error.rstrip(".") + _next_try(upstream.probe_at, now)
-            sentence = f"Case.dev refuses our key, so polling has stopped: {reason}."
-            return SiteFreshness("refused", sentence, as_of, late, upstream.probe_at)
+            reason = upstream.last_error.rstrip(".") + next_try
+            sentence = f"Case.dev refuses our key, so polling has stopped: {reason}"
+            return SiteFreshness("refused", sentence, as_of, late, probe_at, next_try)
         case Upstream.State.DOWN:
-            sentence = f"{outage(upstream, now)}{_next_try(upstream.probe_at, now)}."
-            return SiteFreshness("down", sentence, as_of, late, upstream.probe_at)
+            sentence = outage(upstream, now) + next_try
+            return SiteFreshness("down", sentence, as_of, late, probe_at, next_try)
     if late and upstream.is_paused(now):
         wait = _next_try(upstream.paused_until, now)
         sentence = f"Case.dev asked us to slow down{wait}."

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from pypdf import PdfReader
 
 from runs import notices
-from runs.models import Run
+from runs.models import Run, Upstream
 from tests.browser.states import signed_in_page
 from tests.factories import make_run, make_runs, make_steps
 
@@ -267,6 +267,38 @@ def test_what_cannot_be_loaded_is_said_and_can_be_tried_again(
     page.unroute("**/steps/2/", refuse)
     page.locator("#s2 .opened a").click()  # what stands there leads on
     expect(page.get_by_role("heading", name="Output")).to_be_visible()
+    page.context.close()
+
+
+# Whether what is spoken at once stands as it was when it began to be watched.
+WATCH = """(alert) => {
+    let changes = 0;
+    const look = { attributes: true, characterData: true, childList: true, subtree: true };
+    new MutationObserver((found) => (changes += found.length)).observe(alert, look);
+    window.isAsItWas = () => alert.isConnected && changes === 0;
+}"""
+
+
+def test_an_outage_is_spoken_once_though_the_page_counts_down_to_the_next_try(
+    browser: Browser, viewer_client: Client, site: str
+) -> None:
+    page = signed_in_page(browser, viewer_client)
+    make_run("running")
+    page.goto(f"{site}/runs/")
+    expect(page.locator("#stream-state")).to_have_text("live")
+    now = timezone.now()
+    away = {"state": "down", "since": now, "last_error": "Case.dev answered 503."}
+    next_try = {"probe_at": now + dt.timedelta(seconds=90)}
+    Upstream.objects.update_or_create(pk=Upstream.SOLE, defaults=away | next_try)
+    notices.publish_upstream()
+    alert = page.locator("#banners [role=alert]")
+    expect(alert).to_contain_text("Case.dev answered 503")
+    alert.evaluate(WATCH)
+    banner = page.locator("#banners .banner")
+    expect(banner).to_contain_text(", next try in ")
+    before = banner.inner_text()
+    expect(banner).not_to_have_text(before, timeout=10_000)
+    assert page.evaluate("isAsItWas()")
     page.context.close()
 
 

@@ -110,7 +110,7 @@ def test_a_refused_key_is_said(member_client, simulator, settings):
     assert message.startswith("Case.dev could not be asked:")
     assert "sk_case_wrong" not in message
     html = member_client.get("/runs/").content.decode()
-    assert '<p class="banner bad" role="alert">Case.dev refuses our key' in html
+    assert '<p class="banner bad"><span role="alert">Case.dev refuses our key' in html
     assert "sk_case_wrong" not in html
 
 

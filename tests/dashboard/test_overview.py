@@ -305,7 +305,7 @@ def test_an_outage_is_on_the_page(viewer_client):
     )
     make_run()
     html = get(viewer_client)
-    assert '<p class="banner bad" role="alert">Case.dev is not answering since' in html
+    assert '<p class="banner bad"><span role="alert">Case.dev is not answering since' in html
 
 
 # Cost of the page ----------------------------------------------------------------------------

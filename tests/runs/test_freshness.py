@@ -224,6 +224,7 @@ def test_how_fresh_the_whole_site_is() -> None:
     said = site(**DOWN)
     assert (said.state, said.next_try_at) == ("down", soon(seconds=12))
     assert said.sentence == f"{OUTAGE}, next try in 12 s."
+    assert (said.lasting, said.next_try) == (OUTAGE, ", next try in 12 s.")
     said = site(**REFUSED)
     assert (said.state, said.sentence) == (
         "refused",
@@ -232,6 +233,7 @@ def test_how_fresh_the_whole_site_is() -> None:
             "Case.dev answered 401: Invalid key, next try in 14 min."
         ),
     )
+    assert said.next_try == ", next try in 14 min."
 
 
 @pytest.mark.django_db
