@@ -11,10 +11,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, Max, Sum
-from django.db.models.functions import Substr
+from django.db.models import Count, F, Max, Value
+from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
 
+from runs import spending
 from runs.models import Run
 
 LISTED = 12  # runs with news that are named; the others are counted
@@ -153,15 +154,17 @@ def news(user_pk: int | None) -> News | None:
     row = ListWatermark.objects.filter(user=user_pk).first() if user_pk else None
     if row is None:
         return None
-    ended = Run.objects.filter(completed_at__gt=row.at).order_by()
-    by_status = dict(ended.values_list("status").annotate(Count("pk")))
+    # Not by the column itself, or SQLite would read all runs in the order of its index.
+    status = Coalesce("status", Value(""))
+    ended = Run.objects.filter(completed_at__gt=row.at).order_by().values_list(status)
+    by_status = dict(ended.annotate(Count("pk")))
     moved = _moved(row.user_id)
     return News(
         at=row.at,
         new_runs=Run.objects.filter(pk__gt=row.newest_run).count(),
         ended=sum(by_status.values()),
         failed=by_status.get(Run.Status.FAILED, 0),
-        micros=spent() - row.cost_micros,
+        micros=spending.total() - row.cost_micros,
         moved=moved[:LISTED],
         more=max(len(moved) - LISTED, 0),
     )
@@ -189,16 +192,10 @@ def looked(user_pk: int, newest: int | None) -> None:
         user_id=user_pk,
         defaults={
             "newest_run": min(newest, latest) if newest is not None else latest,
-            "cost_micros": spent(),
+            "cost_micros": spending.total(),
             "at": timezone.now(),
         },
     )
-
-
-def spent() -> int:
-    """What all runs have cost, as far as they told."""
-    total: int | None = Run.objects.order_by().aggregate(total=Sum("cost_micros"))["total"]
-    return total or 0
 
 
 def context(user_pk: int | None, run: Run) -> dict[str, Any]:

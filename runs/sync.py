@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
 
-from runs import columns, direct, items, packing, prompts, searching, text
+from runs import columns, direct, items, packing, prompts, searching, spending, text
 from runs.casedev.errors import Unreadable
 from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
@@ -110,6 +110,8 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     is_new = bool(changed) or tally is not None or entries or run.version == 0
     if is_new:
         _keep_replaced(run, changed, version, now)
+        if "cost_micros" in changed:
+            spending.add((changed["cost_micros"] or 0) - (run.cost_micros or 0))
         _write(run, changed | {"version": version, "changed_at": now})
         if {"prompt", "summary"} & changed.keys():
             searching.keep([run])

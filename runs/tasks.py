@@ -6,7 +6,7 @@ import logging
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 
-from runs import breaker, callbacks, claims, discovery, gauges, places, poller, watchdog
+from runs import breaker, callbacks, claims, discovery, gauges, places, poller, spending, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ def poll_due() -> None:
 def discover() -> None:
     """Look for new runs if it is time to; go on at once while a walk is unfinished."""
     claims.mend(dt.datetime.now(dt.UTC))
+    spending.fold()
     if discovery.discover_due():
         discover.apply_async(expires=5)
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from runs import outlines, searching
+from runs import outlines, searching, spending
 from runs.models import Agent, Poll, Run, Step, UsageEntry
 
 PROMPTS = (
@@ -85,6 +85,7 @@ def make_run(status: str = "completed", **fields: Any) -> Run:
         if name.startswith("poll_")
     }
     run = Run.objects.create(**run_fields(status, **fields))
+    spending.add(run.cost_micros or 0)
     searching.keep([run])
     make_poll(run, **of_poll)
     return run

@@ -7,6 +7,7 @@ from runs.models.outline import Outline
 from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
 from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
+from runs.models.spent import Spent
 from runs.models.words import RunText
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Revision",
     "Run",
     "RunText",
+    "Spent",
     "Step",
     "Upstream",
     "UsageEntry",

@@ -40,7 +40,7 @@ run = Run.objects.create(run_id="run_old", status="completed", prompt="Old words
     first_seen_at=now, changed_at=now, version=1)
 for run_id, status in (("run_goes", "running"), ("run_cut", "failed")):
     Run.objects.create(run_id=run_id, status=status, started_at=now, listed_at=now,
-        first_seen_at=now, changed_at=now, version=1)
+        first_seen_at=now, changed_at=now, version=1, cost_micros=70)
 for number, revoked in enumerate([None, now]):
     digest = hashlib.sha256(b"token%d" % number).digest()
     link = ShareLink.objects.create(run=run, token_digest=digest, purpose=f"Old {number}",
@@ -56,6 +56,7 @@ from dashboard.audit import acts, chain
 from dashboard.audit.models import Act
 from dashboard.disclosure.rules import EVERYTHING
 from dashboard.models import ShareLink, ShareView
+from runs import spending
 from runs.models import Run
 
 opened = sharing.opened_by("token0")
@@ -69,6 +70,7 @@ print(json.dumps({
     "openings": list(ShareLink.objects.order_by("pk").values_list("openings", flat=True)),
     "views": ShareView.objects.filter(is_robot=False).count(),
     "words": Run.objects.get(run_id="run_old").prompt,
+    "spent": spending.total(),
     "going": list(Run.objects.filter(going_since=now).values_list("run_id", flat=True)),
     "given passwords": GivenPassword.objects.count(),
     "log": chain.verify().number,
@@ -112,6 +114,7 @@ def test_old_links_get_a_name_and_keep_their_count_of_views(after: Any) -> None:
 
 def test_the_record_and_the_accounts_stay_as_they_were(after: Any) -> None:
     assert after["words"] == "Old words"
+    assert after["spent"] == 140
     assert after["going"] == ["run_goes"]
     assert after["given passwords"] == 0
     assert after["pending"] == 0

@@ -12,6 +12,7 @@ from django.utils import timezone
 from dashboard import watermarks
 from dashboard.audit.models import AuditEntry
 from dashboard.watermarks import ListWatermark, Watermark
+from runs import spending
 from runs.models import Run
 from tests.factories import make_run, make_steps
 
@@ -22,6 +23,7 @@ def grow(run: Run, steps: int = 0, micros: int = 0, **fields: Any) -> None:
     """The run as a later poll finds it."""
     run.version += 1
     if micros:
+        spending.add(micros)
         fields |= {"cost_micros": (run.cost_micros or 0) + micros}
     for name, value in fields.items():
         setattr(run, name, value)
