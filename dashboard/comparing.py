@@ -206,17 +206,19 @@ class Measure(NamedTuple):
 
 
 def measures(a: Run, b: Run, now: dt.datetime) -> list[Measure]:
-    tally_a, tally_b = outlines.of(a), outlines.of(b)
     columns: list[tuple[str, str, Callable[[Run], Any]]] = [
         ("Elapsed", "span", lambda run: run.elapsed(now)),
         ("Cost", "money", lambda run: run.cost_micros),
         ("Tokens", "number", run_page.tokens),
-        ("Steps", "number", lambda run: run.step_count),
-        ("Tool calls", "number", lambda run: run.tool_call_count),
+        ("Steps", "number", lambda run: run.step_count if run.is_read else None),
+        ("Tool calls", "number", lambda run: run.tool_call_count if run.is_read else None),
+        (
+            "Failed calls",
+            "number",
+            lambda run: outlines.of(run).failed_calls if run.is_read else None,
+        ),
     ]
-    found = [Measure(label, kind, of(a), of(b)) for label, kind, of in columns]
-    found.append(Measure("Failed calls", "number", tally_a.failed, tally_b.failed))
-    return found
+    return [Measure(label, kind, of(a), of(b)) for label, kind, of in columns]
 
 
 def context(a: Run, b: Run, now: dt.datetime) -> dict[str, Any]:

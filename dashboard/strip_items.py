@@ -28,8 +28,8 @@ def _title(bar: Bar) -> str:
     title = f"Steps {bar.first} to {bar.last}"
     if bar.start:
         title += f", from {timezone.localtime(bar.start):%H:%M:%S %Z}"
-    if bar.calls:
-        title += f": {bar.calls} tool call{'' if bar.calls == 1 else 's'}"
+    if bar.tools:
+        title += f": {bar.tools} step{'' if bar.tools == 1 else 's'} of tools"
     return title + (f", {bar.failed} failed" if bar.failed else "")
 
 

@@ -164,6 +164,11 @@ class Tally(msgspec.Struct):
         return sum(count for kind, count in self.kinds.items() if kind.failed)
 
     @property
+    def failed_calls(self) -> int:
+        """Without the steps of their own in which some failures are told."""
+        return sum(count for kind, count in self.kinds.items() if kind.failed and kind.type == CALL)
+
+    @property
     def timeless(self) -> int:
         """Steps without a time."""
         return sum(sum(cell[THINK:]) for cell in self.untimed.cells.values())

@@ -49,7 +49,7 @@ class Bar:
     height: str = str(LANE_HEIGHT)
     start: dt.datetime | None = None
     end: dt.datetime | None = None
-    calls: int = 0
+    tools: int = 0  # steps of tools: calls, and results that are told by steps of their own
     failed: int = 0
 
 
@@ -314,7 +314,7 @@ def _drawn(groups: list[_Group], scale: float, origin: int) -> tuple[list[Bar], 
                 group.cell[LAST],
                 _number(x),
                 _number(width),
-                calls=group.cell[TOOL] + group.cell[FAIL],
+                tools=group.cell[TOOL] + group.cell[FAIL],
                 failed=group.cell[FAIL],
             )
         )
@@ -347,7 +347,7 @@ def _in_order(steps: Sequence[Timed], failed: Collection[int]) -> Strip:
                 _number(max(width - 0.8, 0.8)),
                 lane,
                 str(LANES.get(lane, LANES["tool"])),
-                calls=sum(step.type == "tool_call" for step in group),
+                tools=sum(lane_of(step, failed) in ("tool", "fail") for step in group),
                 failed=sum(step.position in failed for step in group),
             )
         )

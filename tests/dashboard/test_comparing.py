@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from dashboard import comparing
 from dashboard.audit.models import Act, AuditEntry
 from dashboard.rendering.differences import LONGEST, pieces
 from runs import prompts
@@ -196,6 +198,16 @@ def test_what_is_not_there_is_said_and_strangers_see_nothing(viewer_client: Clie
     assert "by its id or address" in viewer_client.get("/compare/").text
     assert client.get("/compare/", {"a": a.run_id}).status_code == 302
     assert viewer_client.post("/compare/").status_code == 405
+
+
+def test_a_failure_that_a_step_of_its_own_tells_is_one_failed_call(viewer_client: Client):
+    failed, fine = make_run(step_count=0), make_run(step_count=0)
+    make_steps(failed, 1, type="tool_call", tool_name="bash", tool_output=None, duration_ms=None)
+    denied = '"bash: x.txt: Permission denied"'
+    make_steps(failed, 1, type="tool_result", tool_name="bash", tool_output=denied)
+    measures = {one.label: one for one in comparing.measures(failed, fine, timezone.now())}
+    assert (measures["Failed calls"].a, measures["Failed calls"].b) == (1, 0)
+    assert (measures["Tool calls"].a, measures["Steps"].a) == (1, 2)
 
 
 def test_a_run_can_be_compared_with_itself(viewer_client: Client):

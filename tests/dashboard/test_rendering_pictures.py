@@ -100,7 +100,7 @@ def test_a_long_run_is_drawn_in_columns_that_name_every_step():
     assert len(drawn.bars) <= COLUMNS
     assert drawn.bars[0].first == 1
     assert drawn.bars[-1].last == 3_000
-    assert sum(bar.calls for bar in drawn.bars) == 3_000
+    assert sum(bar.tools for bar in drawn.bars) == 3_000
     assert sum(bar.failed for bar in drawn.bars) == 1
     assert set(drawn.paths) == {"tool", "fail"}
 
