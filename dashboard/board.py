@@ -30,12 +30,14 @@ TOP = 5
 
 
 class Spent(NamedTuple):
-    """`silent`: ended runs that reported no cost. `open`: active ones that reported none yet."""
+    """`silent`: ended runs that reported no cost. `open`: active ones that reported none yet.
+    `unread`: ended ones of which the list alone has told so far."""
 
     micros: int = 0
     runs: int = 0
     silent: int = 0
     open: int = 0
+    unread: int = 0
 
     def __add__(self, other: object) -> "Spent":
         if not isinstance(other, Spent):
@@ -45,7 +47,7 @@ class Spent(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether any run reported a cost; a sum over none would be a made-up zero."""
-        return self.runs > self.silent + self.open
+        return self.runs > self.silent + self.open + self.unread
 
 
 class Day(NamedTuple):
@@ -94,11 +96,13 @@ class Costs(NamedTuple):
         return any(day.spent.silent for day in self.days)
 
 
+_UNTOLD = Q(cost_micros=None)
 OF_GROUP = {
     "micros": Sum("cost_micros", default=0),
     "runs": Count("pk"),
-    "silent": Count("pk", filter=Q(cost_micros=None) & ~Q(status__in=Run.ACTIVE)),
-    "open": Count("pk", filter=Q(cost_micros=None, status__in=Run.ACTIVE)),
+    "silent": Count("pk", filter=_UNTOLD & ~Q(status__in=Run.ACTIVE) & Q(version__gt=0)),
+    "open": Count("pk", filter=_UNTOLD & Q(status__in=Run.ACTIVE)),
+    "unread": Count("pk", filter=_UNTOLD & ~Q(status__in=Run.ACTIVE) & Q(version=0)),
 }
 
 
@@ -228,9 +232,15 @@ def failures(now: dt.datetime, most: int) -> Concern:
         "Failed in the last 24 hours",
         runs.order_by(F("completed_at").desc(nulls_last=True), "-pk"),
         most,
-        lambda run: Worry(run, run.failure_cause or "No cause is told.", run.completed_at),
+        lambda run: Worry(run, _cause(run), run.completed_at),
         "status=failed&sort=ended&from=24h",
     )
+
+
+def _cause(run: Run) -> str:
+    if run.is_read:
+        return run.failure_cause or "No cause is told."
+    return "Its details have not been fetched yet."
 
 
 def stalls(now: dt.datetime, most: int) -> Concern:

@@ -12,7 +12,7 @@ from runs.models import Run
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`absence` is "" for a value, else "not reported", "none" or "empty"."""
+    """`absence` is "" for a value, else "not reported", "none", "empty" or "not fetched yet"."""
 
     label: str
     path: str
@@ -52,7 +52,10 @@ def field(run: Run, label: str, path: str, column: str) -> Field:
 
 
 def absence(run: Run, path: str, value: Any) -> str:
-    """Which nothing it is: a key that was absent, a null, an empty text or list; "" for none."""
+    """Which nothing it is: nothing that was read yet, a key that was absent, a null, an empty text
+    or list; "" for none."""
+    if value is None and not run.is_read:
+        return "not fetched yet"
     if value is None:
         return "not reported" if is_unreported(run.unreported, path) else "none"
     return "empty" if value in ("", []) else ""

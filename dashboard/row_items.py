@@ -93,7 +93,7 @@ def _agent(run: Run, table: Table) -> str:
 
 
 def _started(run: Run, table: Table) -> str:
-    if run.started_at is None and run.status != Run.Status.COMPLETED:
+    if run.may_wait:
         return _absent("not started")
     return when(run.started_at, table.now)
 
@@ -127,12 +127,16 @@ def _calls(run: Run, table: Table) -> str:
 def _cost(run: Run, table: Table) -> str:
     if run.cost_micros is None and run.is_active:
         return _absent("not yet")
+    if run.cost_micros is None and not run.is_read:
+        return _absent("not read yet")
     return money(run.cost_micros)
 
 
 def _model(run: Run, table: Table) -> str:
     model = run.effective_model
-    return f"<code>{visible(model)}</code>" if model else _absent("not reported")
+    if model:
+        return f"<code>{visible(model)}</code>"
+    return _absent("not reported" if run.is_read else "not read yet")
 
 
 def _created(run: Run, table: Table) -> str:

@@ -103,7 +103,7 @@ def fresh(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
 
 def tabs(run: Run, audience: Audience, tab: str) -> dict[str, Any]:
     """Context of `runs/_tabs.html`."""
-    counts = {"timeline": run.step_count, "cost": run.entry_count}
+    counts = {"timeline": run.step_count if run.is_read else None, "cost": run.entry_count}
     return {
         "run": run,
         "audience": audience,

@@ -218,7 +218,9 @@ def clock(moment: dt.datetime, now: dt.datetime) -> str:
     is not this one."""
     if moment.date() == now.date():
         return f"{moment:%H:%M:%S}"
-    return f"{moment:%-d %b %H:%M:%S}" if moment.year == now.year else f"{moment:%-d %b %Y %H:%M:%S}"
+    return (
+        f"{moment:%-d %b %H:%M:%S}" if moment.year == now.year else f"{moment:%-d %b %Y %H:%M:%S}"
+    )
 
 
 def _span(span: dt.timedelta) -> str:

@@ -40,7 +40,7 @@ OF_ENTRY = (
 def of_listed_run(run: Run, agent_name: str | None, as_of: dt.datetime | None) -> dict[str, Any]:
     """`prompt_start`: the first characters of the prompt; from `rows.for_rows`."""
     opening: str | None = run.opening  # type: ignore[attr-defined]
-    return _columns(run, OF_LISTED_RUN) | {
+    return _of_run(run, OF_LISTED_RUN) | {
         "prompt_start": opening,
         "agent_name": agent_name,
         "as_of": as_of,
@@ -48,7 +48,7 @@ def of_listed_run(run: Run, agent_name: str | None, as_of: dt.datetime | None) -
 
 
 def of_run(run: Run, agent_name: str | None, as_of: dt.datetime | None) -> dict[str, Any]:
-    return _columns(run, OF_RUN) | {"agent_name": agent_name, "as_of": as_of}
+    return _of_run(run, OF_RUN) | {"agent_name": agent_name, "as_of": as_of}
 
 
 def of_step(step: Step) -> dict[str, Any]:
@@ -63,6 +63,12 @@ def of_entry(entry: UsageEntry) -> dict[str, Any]:
 
 def encoded(shape: Any) -> bytes:
     return msgspec.json.encode(shape)
+
+
+def _of_run(run: Run, names: tuple[str, ...]) -> dict[str, Any]:
+    """Null also where nothing was read yet but what the list told."""
+    told = _columns(run, names)
+    return told if run.is_read else told | {"step_count": None, "tool_call_count": None}
 
 
 def _columns(row: Run | Step | UsageEntry, names: tuple[str, ...]) -> dict[str, Any]:

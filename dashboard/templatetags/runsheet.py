@@ -186,7 +186,7 @@ def elapsed(run: Run, now: dt.datetime) -> SafeString:
     A run that nobody started yet shows how long it has waited, in a softer voice.
     """
     span = run.elapsed(now)
-    if span is None and run.is_active:
+    if span is None and run.is_active and run.may_wait:
         waiting = max(now - run.listed_at, dt.timedelta(0))
         return format_html(
             '<span class="num soft" title="Waiting to be started" data-since="{}">{}</span>',

@@ -148,8 +148,20 @@ class Run(models.Model):
         return reverse("run", args=[self.run_id])
 
     @property
+    def is_read(self) -> bool:
+        """Whether its details were ever read. Else the list alone told of it, and what that does
+        not tell is not known."""
+        return self.version > 0
+
+    @property
     def is_active(self) -> bool:
         return self.status in self.ACTIVE
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may have had no start: queued, or cancelled while it was."""
+        is_cancelled = self.status == self.Status.CANCELLED and not self.step_count
+        return self.started_at is None and (self.status == self.Status.QUEUED or is_cancelled)
 
     @property
     def is_terminal(self) -> bool:

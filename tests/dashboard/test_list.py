@@ -55,11 +55,20 @@ def test_what_was_not_reported_is_said_and_not_zero(viewer_client):
 
 
 def test_a_run_cancelled_before_its_start_was_not_started(viewer_client):
-    make_run("cancelled", started_at=None, completed_at=timezone.now(), cost_micros=0)
+    make_run("cancelled", started_at=None, completed_at=timezone.now(), cost_micros=0, step_count=0)
     html = get(viewer_client)
     assert html.count("not started") == 1
     assert "not reported" not in html
     assert "$0.00" in html
+
+
+def test_what_runs_without_a_start_that_is_told_does_not_wait(viewer_client):
+    run = make_run("running", started_at=None, cost_micros=5)
+    html = get(viewer_client)
+    assert "not started" not in html
+    assert "Waiting" not in html + viewer_client.get(run.get_absolute_url()).text
+    waiting = make_run("queued")
+    assert "Waiting" in viewer_client.get(waiting.get_absolute_url()).text
 
 
 def test_a_run_that_was_only_seen_in_the_list_has_no_steps_to_count(viewer_client):

@@ -236,6 +236,16 @@ def test_runs_without_a_reported_cost_are_counted_and_no_zero(viewer_client):
     assert figures[3] == "Cost in 7 days not reported not reported in the 7 before"
 
 
+def test_what_the_list_alone_told_of_is_not_read_yet_and_not_silent(viewer_client):
+    spend(0, 1_000_000)
+    at = start_of(0)
+    make_run("failed", created_at=at, started_at=at, cost_micros=None, version=0, step_count=0)
+    html = get(viewer_client)
+    assert glance(html)[2] == "Cost today $1.0000 2 runs, 1 not read yet"
+    assert "A dashed line" not in html
+    assert "Its details have not been fetched yet." in needs(html)
+
+
 def test_a_cost_of_zero_and_a_day_without_runs_are_zero(viewer_client):
     spend(0, 0)
     figures = glance(get(viewer_client))

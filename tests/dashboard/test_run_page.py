@@ -164,6 +164,29 @@ def test_a_run_known_from_the_list_says_that_its_details_are_to_come(viewer_clie
     assert "Steps come with the details" in page
 
 
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_of_a_run_known_from_the_list_no_page_says_what_case_dev_did_not_report(
+    viewer_client, status
+):
+    nothing = dict.fromkeys(
+        ("cost_micros", "summary_cost_micros", "input_tokens", "output_tokens", "usage_model")
+    )
+    run = make_run(
+        status, version=0, step_count=0, tool_call_count=0, poll_last_ok_at=None, **nothing
+    )
+    for tab in ("", "read/", "cost/", "result/", "logs/"):
+        page = words(viewer_client, run, tab)
+        for lie in ("not reported", "reported none", "reported no", "gave n", "No steps", "none"):
+            assert lie not in page, (tab, lie)
+        assert "not been fetched yet" in page, tab
+    assert "Timeline 0" not in page
+    listed = viewer_client.get("/runs/").text
+    assert "not read yet" in listed
+    assert "not reported" not in listed
+    other = viewer_client.get(f"/compare/?a={run.run_id}&b={make_run().run_id}").text
+    assert '<td class="figure">0</td>' not in other
+
+
 def test_a_run_without_a_place_in_the_schedule_has_its_page(viewer_client):
     run = make_run()
     run.poll.delete()

@@ -70,6 +70,18 @@ def test_the_running_total_is_drawn_and_told_in_numbers(viewer_client):
     assert "$0.003000" in piece(page, "cost-totals").split("As numbers")[1]
 
 
+def test_each_table_that_can_be_scrolled_has_its_own_name(viewer_client):
+    run = make_run()
+    make_entries(run, 3)
+    totals = piece(markup(viewer_client, run, "cost/"), "cost-totals")
+    totals = totals.split('id="cost-entries"')[0]
+    names = re.findall(r'role="region" aria-label="([^"]*)"', totals)
+    assert names == [
+        *("Summary against entries", "Running total in figures"),
+        *("By kind", "By service", "By endpoint", "By model"),
+    ]
+
+
 def test_many_entries_come_in_windows_that_lose_none(viewer_client):
     run = make_run()
     make_entries(run, 620)
