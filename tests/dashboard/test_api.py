@@ -88,6 +88,13 @@ def test_the_list_goes_through_all_runs_by_its_windows(reader: Caller, viewer_cl
     assert page["runs"][0]["prompt_start"]
 
 
+def test_counts_of_a_run_that_was_not_read_yet_are_null(reader: Caller):
+    make_run("completed", run_id="run_a", version=0, step_count=0, tool_call_count=0)
+    (listed,) = reader.ok("/api/runs")["runs"]
+    for told in (listed, reader.ok("/api/runs/run_a")):
+        assert (told["step_count"], told["tool_call_count"]) == (None, None)
+
+
 def test_a_run_is_told_as_its_file_tells_it(reader: Caller, viewer: User):
     full_run(run_id="run_a", unreported=["workflowId"])
     filed = json.loads(fetch(viewer, "/runs/run_a/export/record.json").body)

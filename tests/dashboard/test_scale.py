@@ -104,7 +104,7 @@ def test_every_order_of_the_list_is_that_of_an_index():
                 cursor.execute("SET LOCAL enable_sort = off")
             words = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
             # What has ended and what goes on are asked for apart.
-            for query in queries[: 2 if sort == "longest" else 1]:
+            for query in queries.captured_queries[: 2 if sort == "longest" else 1]:
                 cursor.execute(f"{words} {query['sql']}".replace("%", "%%"), ())
                 plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
                 assert "list_" in plan, f"{sort}: {plan}"
