@@ -334,7 +334,7 @@ def sort_head(context: template.Context, column: ListColumn) -> SafeString:
         '<th scope="col" class="{}" aria-sort="{}"><a href="{}" title="{}">{}</a></th>',
         column.css,
         "descending" if is_sorted else "none",
-        f"?{query}" if query else context["request"].path,
+        f"?{query or 'all'}",
         "Back to the newest first" if is_sorted else SORTS[sort].label + " first",
         column.label,
     )

@@ -67,9 +67,11 @@ def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
         response = render(request, "runs/list.html", context)
     else:
         response = render(request, "runs/list.html#results", context | {"is_part": True})
-        query = context["asked"].query()
-        address = f"{request.path}?{query}" if query else request.path
+        # `all`, since the plain address would lead to the default view.
+        address = f"{request.path}?{context['asked'].query() or 'all'}"
         here = request.htmx.current_url_abs_path  # type: ignore[attr-defined]
+        if here == request.path:  # all runs as well, or it had led elsewhere
+            here += "?all"
         if here not in (address, request.get_full_path()):
             response["HX-Push-Url"] = address
     patch_vary_headers(response, ["HX-Request"])

@@ -164,7 +164,7 @@ def test_a_column_head_sorts_and_lets_go_again(viewer_client):
     assert 'href="?q=nda&amp;sort=cost"' in get(viewer_client, "?q=nda")
     html = get(viewer_client, "?sort=cost")
     assert html.count('aria-sort="descending"') == 1
-    assert 'href="/runs/" title="Back to the newest first"' in html
+    assert 'href="?all" title="Back to the newest first"' in html
 
 
 def test_fifty_lines_cost_as_few_queries_as_one(viewer_client, django_assert_max_num_queries):

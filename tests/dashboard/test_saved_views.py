@@ -9,7 +9,7 @@ from django.test import Client
 from dashboard.audit.models import AuditEntry
 from dashboard.saved.models import DefaultView, SavedView
 from tests.conftest import signed_in
-from tests.factories import make_agent, make_run
+from tests.factories import make_agent, make_run, make_runs
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +66,25 @@ def test_the_default_opens_where_nothing_is_asked_for(viewer_client: Client):
     assert viewer_client.get("/runs/").status_code == 200
     keep(viewer_client, "All", "", is_default="on")  # all runs, as a default, leads to no circle
     assert viewer_client.get("/runs/", follow=True).redirect_chain == [("/runs/?all", 302)]
+
+
+def test_all_runs_stay_all_runs_for_whoever_has_a_default(viewer_client: Client):
+    make_runs(60)
+    keep(viewer_client, is_default="on")
+    first = viewer_client.get("/runs/?all").text
+    following = re.findall(r'rel="next" href="([^"]+)"', first)[0]
+    second = viewer_client.get(f"/runs/{following}").text
+    ways = re.findall(r'href="([^"]*)">Back to the first<', second)
+    sorted_ = viewer_client.get("/runs/?sort=cost").text
+    ways += re.findall(r'href="([^"]*)" title="Back to the newest first"', sorted_)
+    ways += re.findall(r'href="([^"]*)">Back to the list<', viewer_client.get("/runs/export/").text)
+    assert len(ways) == 4
+    from_form = {"HX-Request": "true", "HX-Current-URL": "http://testserver/runs/?status=failed"}
+    ways.append(viewer_client.get("/runs/?q=&agent=&sort=newest", headers=from_form)["HX-Push-Url"])
+    for way in ways:
+        page = viewer_client.get(f"/runs/{way.removeprefix('/runs/')}")
+        assert page.status_code == 200, way
+        assert "60</b> runs" in page.text
 
 
 def test_others_see_a_view_only_while_it_is_shared(
