@@ -20,8 +20,8 @@ def status(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def status_live(request: HttpRequest) -> HttpResponse:
-    """What changes on the page, for a page that is open."""
-    return render(request, "status.html#vitals", _context())
+    """What changes on the page, for out of band: live.js changes only what differs."""
+    return render(request, "status.html#vitals", _context() | {"is_part": True})
 
 
 def _context() -> dict[str, Any]:

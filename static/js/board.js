@@ -1,4 +1,4 @@
-// The list of runs and the overview.
+// The list of runs, the overview and the status page.
 "use strict";
 
 // The list's period and its dates say the same thing: choosing one lets go of the other.

@@ -1,0 +1,74 @@
+"""What refreshes itself, in a real browser: whoever reads there or has the focus keeps it."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from runs.models import Run
+from tests.factories import make_run
+
+
+@pytest.fixture
+def reader(page: Page, viewer_client: Client, site: str) -> Iterator[Page]:
+    """A signed-in page that fails the test at any script error."""
+    cookie = viewer_client.cookies[settings.SESSION_COOKIE_NAME]
+    page.context.add_cookies(
+        [{"name": cookie.key, "value": cookie.value, "domain": "127.0.0.1", "path": "/"}]
+    )
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert not errors
+
+
+# The status page -----------------------------------------------------------------------------
+
+
+def failing_poll(minutes_ago: int) -> Run:
+    at = timezone.now() - dt.timedelta(minutes=minutes_ago)
+    return make_run(
+        "running", poll_failures=1, poll_last_error="Case.dev answered 500.", poll_last_error_at=at
+    )
+
+
+def test_the_status_page_is_refreshed_around_whoever_reads_it(reader: Page, site: str) -> None:
+    first = failing_poll(minutes_ago=5)
+    reader.goto(f"{site}/status/")
+    link = reader.get_by_role("link", name=first.run_id)
+    link.focus()
+    reader.evaluate("getSelection().selectAllChildren(document.querySelector('#vitals h2'))")
+    failing_poll(minutes_ago=1)  # which stands above the first
+    running = reader.locator("#vitals dt", has_text="Running").locator("+ dd")
+    expect(running).to_have_text("2", timeout=15_000)
+    expect(link).to_be_focused()
+    assert reader.evaluate("getSelection().toString()") == "Work"
+    expect(reader.locator("#vitals a")).to_have_count(2)
+
+
+ASK = """async () => {
+  const told = { source: "#vitals", swap: "none" };
+  await htmx.ajax("GET", "/status/live/", told).catch(() => {});
+  return document.querySelector("#told").textContent;
+}"""
+
+
+def test_the_status_page_rests_unseen_and_bears_a_site_that_is_away(
+    reader: Page, site: str
+) -> None:
+    reader.goto(f"{site}/status/")
+    reader.evaluate(
+        "Object.defineProperty(document, 'hidden', { configurable: true, value: true })"
+    )
+    asked: list[str] = []
+    reader.on("request", lambda request: asked.append(request.url))
+    reader.evaluate(ASK)
+    assert not asked
+    reader.evaluate("delete document.hidden")
+    reader.route("**/status/live/", lambda route: route.abort())
+    assert reader.evaluate(ASK) == ""
+    assert asked
