@@ -1,6 +1,7 @@
 """What refreshes itself, in a real browser: whoever reads there or has the focus keeps it."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from runs import notices
 from runs.models import Run
 from tests.factories import make_run
 
@@ -72,3 +74,42 @@ def test_the_status_page_rests_unseen_and_bears_a_site_that_is_away(
     reader.route("**/status/live/", lambda route: route.abort())
     assert reader.evaluate(ASK) == ""
     assert asked
+
+
+# The overview --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["the same kind", "another kind"])
+def test_a_link_of_the_overview_that_has_the_focus_stays_the_same_runs(
+    reader: Page, site: str, kind: str
+) -> None:
+    at = timezone.now() - dt.timedelta(hours=1)
+    if kind == "the same kind":
+        older = make_run("failed", prompt="older", completed_at=at)
+    else:
+        older = make_run("completed", prompt="older", poll_quarantined_at=at)
+    reader.goto(f"{site}/")
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    link = reader.locator(".worries a.said:focus")
+    reader.locator(".worries a.said").focus()
+    newer = make_run("failed", prompt="newer")
+    notices.publish([notices.Notice(newer.pk, newer.version)])
+    expect(reader.locator(".worries a.said")).to_have_text(["newer", "older"], timeout=10_000)
+    expect(link).to_have_attribute("href", f"/runs/{older.run_id}/")
+    expect(link).to_have_text("older")
+
+
+def test_a_share_of_the_cost_that_has_the_focus_stays_the_same_agents(
+    reader: Page, site: str
+) -> None:
+    make_run(agent_id="agent_a", cost_micros=5_000)
+    reader.goto(f"{site}/")
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    reader.get_by_role("link", name="agent_a").focus()
+    newer = make_run(agent_id="agent_b", cost_micros=9_000)
+    notices.publish([notices.Notice(newer.pk, newer.version)])
+    shares = reader.locator(".shares").first.locator("a")
+    expect(shares).to_have_text(["agent_b", "agent_a"], timeout=10_000)
+    focused = reader.locator(".shares a:focus")
+    expect(focused).to_have_text("agent_a")
+    expect(focused).to_have_attribute("href", re.compile("agent=agent_a"))
