@@ -66,10 +66,13 @@ def _answer(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             context["is_empty"] = not Run.objects.exists()
         response = render(request, "runs/list.html", context)
     else:
-        response = render(request, "runs/list.html#results", context | {"is_part": True})
+        # A list without rows asks what it has by now: live.js then changes only what differs.
+        is_merged = request.htmx.trigger == "no-runs"  # type: ignore[attr-defined]
+        context |= {"is_part": True, "is_merged": is_merged}
+        response = render(request, "runs/list.html#results", context)
         # `all`, since the plain address would lead to the default view.
         address = f"{request.path}?{context['asked'].query() or 'all'}"
-        here = request.htmx.current_url_abs_path  # type: ignore[attr-defined]
+        here = (request.htmx.current_url_abs_path or "").partition("#")[0]  # type: ignore[attr-defined]
         if here == request.path:  # all runs as well, or it had led elsewhere
             here += "?all"
         if here not in (address, request.get_full_path()):

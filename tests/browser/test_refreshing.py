@@ -113,3 +113,43 @@ def test_a_share_of_the_cost_that_has_the_focus_stays_the_same_agents(
     focused = reader.locator(".shares a:focus")
     expect(focused).to_have_text("agent_a")
     expect(focused).to_have_attribute("href", re.compile("agent=agent_a"))
+
+
+# The list ------------------------------------------------------------------------------------
+
+HEARD = """() => {
+  window.heard = [];
+  const look = () => {
+    const line = document.querySelector("#arrivals a");
+    if (line?.checkVisibility()) window.heard.push(line.textContent);
+  };
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+}"""
+
+
+def test_what_no_filter_lets_through_disturbs_nobody_at_a_list_without_rows(
+    reader: Page, site: str
+) -> None:
+    reader.goto(f"{site}/runs/?status=queued")
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    reader.evaluate(HEARD)
+    link = reader.get_by_role("link", name="Save this view")
+    link.focus()
+    with reader.expect_response(f"{site}/runs/?status=queued") as answer:
+        make_run("failed")
+    answer.value.finished()
+    with reader.expect_response(f"{site}/runs/?status=queued"):
+        run = make_run("queued", prompt="wanted")
+    expect(reader.locator("#results tr[data-version]")).to_have_count(1)
+    expect(reader.locator("#results .empty")).to_have_count(0)
+    expect(reader.locator(".tally").first).to_contain_text("1 run matches")
+    expect(link).to_be_focused()
+    assert reader.evaluate("heard") == []
+    # The row is alive, and what comes from now on is told and not fetched.
+    changed = Run.objects.filter(pk=run.pk)
+    changed.update(status="running", version=run.version + 1)
+    notices.publish([notices.Notice(run.pk, run.version + 1)])
+    expect(reader.locator(f"#run-{run.pk} .status")).to_have_text("running")
+    make_run("queued")
+    expect(reader.locator("#arrivals")).to_contain_text("1 new run")
+    expect(link).to_be_focused()

@@ -141,6 +141,14 @@ def test_a_changed_filter_gets_only_the_results_and_its_own_address(viewer_clien
     assert "no-store" in response["Cache-Control"]
 
 
+def test_where_the_reader_stands_on_the_page_is_no_other_address(viewer_client):
+    make_run()
+    for here in ("/runs/?status=failed#main", "/runs/?sort=newest&status=failed#results"):
+        headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{here}"}
+        address = here.partition("#")[0]
+        assert "HX-Push-Url" not in viewer_client.get(address, headers=headers).headers
+
+
 def test_history_gets_the_whole_page(viewer_client):
     make_run()
     html = get(viewer_client, **{"HX-Request": "true", "HX-History-Restore-Request": "true"})
