@@ -17,3 +17,12 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && event.detail.elt.matches?.("[data-refreshes]")) event.preventDefault();
 });
+
+// All lists are told the same of what came; what of it this one shows, and where, its page knows.
+document.addEventListener("runsheet:came", ({ detail }) => {
+  const link = detail.piece.querySelector("#arrivals > a");
+  const first = document.querySelector("#results")?.dataset.first;
+  if (!link || !first) return;
+  link.href = first;
+  if (first !== "?all") link.textContent = link.textContent.replace(/:.*/, " came: look again");
+});

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from runs import notices
 from runs.models import Run
-from tests.factories import make_run
+from tests.factories import make_run, make_runs
 
 
 @pytest.fixture
@@ -153,3 +153,27 @@ def test_what_no_filter_lets_through_disturbs_nobody_at_a_list_without_rows(
     make_run("queued")
     expect(reader.locator("#arrivals")).to_contain_text("1 new run")
     expect(link).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "first"),
+    [
+        ("?all", "1 new run: show it", "?all"),
+        ("?status=completed", "1 new run came: look again", "?status=completed"),
+        ("?sort=cost", "1 new run came: look again", "?sort=cost"),
+    ],
+)
+def test_what_came_is_promised_as_far_as_it_is_known_and_is_on_the_first_page(
+    reader: Page, site: str, query: str, said: str, first: str
+) -> None:
+    make_runs(60, status="completed")
+    reader.goto(f"{site}/runs/{query}")
+    reader.get_by_role("link", name="Next 50").click()
+    expect(reader.locator("tr[data-version]")).to_have_count(10)
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    make_run("completed", cost_micros=10**9)
+    arrivals = reader.locator("#arrivals a")
+    expect(arrivals).to_have_text(said, timeout=10_000)
+    arrivals.click()
+    expect(reader).to_have_url(f"{site}/runs/{first}")
+    expect(reader.locator("tr[data-version]")).to_have_count(50)
