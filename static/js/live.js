@@ -171,10 +171,12 @@ function bring(old, fresh) {
   if (Number(fresh.dataset.version) < Number(old.dataset.version)) return;
   tell(document, "runsheet:came", { piece: fresh });
   const whole = fresh.cloneNode(true);
+  const stale = stalePanels(old, fresh);
   mergeAttributes(old, fresh);
   if (mergeChildren(old, fresh)) held.delete(old);
   else held.set(old, whole);
   htmx.process(old);
+  for (const panel of stale) htmx.trigger(panel.parentElement, "again");
   tell(old, "runsheet:changed");
 }
 
@@ -233,8 +235,21 @@ function dropUntil(place, end) {
   return isWhole;
 }
 
-// What was opened below a line: asked for, and then asked for anew when the line changed.
+// What was opened below a line: asked for, and then asked for anew when the line changed. Its row
+// alone does not tell: another step answers a call, and lines of the document have no version.
 const isOpened = ({ target }) => target.matches?.(".opened");
+const told = (line) => line.dataset.version + line.className + Array.from(line.querySelectorAll(".what, .took, .pair"), (part) => part.textContent);
+
+function stalePanels(old, fresh) {
+  return [...old.querySelectorAll(".opened[data-fetched]")].filter((panel) => {
+    const line = panel.closest("li");
+    const next = line === old ? fresh : fresh.querySelector(`#${CSS.escape(line.id)}`);
+    const before = panel.told ?? told(line);
+    panel.told = next && told(next); // once, also if what is read keeps the line as it was
+    return next && panel.told !== before;
+  });
+}
+
 let asked = 0;
 on("htmx:beforeRequest", ({ detail }) => {
   if (!isOpened(detail)) return;

@@ -22,11 +22,7 @@ function take(items) {
     const line = lineOf(item);
     newest = Math.max(newest, placeOf(item));
     if (!line) added += add(item);
-    else {
-      const isNew = line.dataset.version !== item.dataset.version;
-      tell(line, "runsheet:bring", { fresh: item });
-      if (isNew && line.querySelector(".opened[data-fetched]")) htmx.trigger(line.querySelector("details[hx-get]"), "again");
-    }
+    else tell(line, "runsheet:bring", { fresh: item });
   }
   offerRest();
   if (!added) return;

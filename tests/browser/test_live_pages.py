@@ -231,6 +231,26 @@ def test_an_opened_payload_shows_the_output_that_came_later(
     assert reader.locator("#s2 details").first.get_attribute("open") is not None
 
 
+def test_an_opened_call_shows_what_a_later_step_answers(reader: Page, site: str, run: Run) -> None:
+    """Nothing of the call's own row changes by that."""
+    make_steps(run, 1, type="tool_call", tool_name="grep", tool_output=None, duration_ms=None)
+    open_run(reader, site, run)
+    reader.locator("#s1 summary").click()
+    expect(reader.locator("#s1 .io")).to_contain_text("no output yet")
+    make_steps(
+        run,
+        1,
+        type="tool_result",
+        tool_name="grep",
+        tool_input=None,
+        tool_output='"found at last"',
+        changed_version=run.version + 1,
+    )
+    change(run)
+    expect(reader.locator("#s1 .pair")).to_have_text("answered in step 2")
+    expect(reader.locator("#s1 .io")).to_contain_text("found at last")
+
+
 def wait_for(page: Page, routes: list[Route], count: int) -> None:
     """Until the browser has asked `count` times: Playwright tells of it while it waits."""
     while len(routes) < count:

@@ -3,13 +3,15 @@
 import json
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from dashboard import watermarks
 from dashboard.watermarks import Watermark
 from runs.models import Run
-from tests.browser.test_live_pages import change, reader  # noqa: F401 - a fixture
+from tests.browser.test_live_pages import alter, change, reader  # noqa: F401 - a fixture
+from tests.dashboard.links import share
 from tests.factories import make_run, make_steps
 from tests.product import until
 
@@ -63,6 +65,31 @@ def test_a_running_document_grows_and_leaves_what_is_read_as_it_is(
     icon = reader.locator("link[rel=icon]").get_attribute("href") or ""
     assert icon.startswith("/static/icons/completed.")
     expect(payload).to_be_visible()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_an_opened_call_of_the_document_shows_the_output_that_came_later(
+    site: str,
+    reader: Page,  # noqa: F811
+    member: User,
+    is_shared: bool,
+) -> None:
+    run = make_run("running", run_id="run_read", step_count=0)
+    make_steps(run, 1, **search("laches") | {"tool_output": None, "duration_ms": None})
+    if is_shared:
+        reader.goto(f"{site}/s/{share(run, member)}/")
+        reader.goto(f"{reader.url}read/")
+    else:
+        reader.goto(f"{site}/runs/run_read/read/")
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    reader.locator("#s1 summary").click()
+    opened = reader.locator("#s1 .opened")
+    expect(opened.locator("section").first).to_contain_text("casedev vault search")
+    found = json.dumps({"chunks": [{"text": "found at last"}]})
+    alter(run, 1, tool_output=found, duration_ms=1200, unanswered=False)
+    expect(reader.locator("#s1 .took")).to_have_text("1.2 s", timeout=30_000)
+    expect(opened).to_contain_text("found at last")
+    expect(reader.locator("#s1 details").first).to_have_attribute("open", "")
 
 
 def test_who_leaves_a_page_has_seen_it_and_who_only_passes_by_has_not(
