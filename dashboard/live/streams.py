@@ -164,12 +164,20 @@ class RunStream(PageStream):
     __slots__ = ("painted", "quick_have", "remark", "shape", "slow_have")
 
     def __init__(
-        self, hub: Hub, viewer: Viewer, run: Run, since: int, page: Page, audience: Audience
+        self,
+        hub: Hub,
+        viewer: Viewer,
+        run: Run,
+        since: int,
+        page: Page,
+        audience: Audience,
+        is_again: bool,
     ) -> None:
         super().__init__(hub, viewer, run, since)
         self.shape = shape(page, audience)
-        # A page that was just made lacks nothing but later news of its freshness.
-        self.painted = since if since == run.version else -1
+        # A page that was just made lacks nothing but later news of its freshness. One whose stream
+        # broke off can have the version without the slow parts, which follow under no number.
+        self.painted = since if since == run.version and not is_again else -1
         self.quick_have = self.slow_have = NOTHING
         self.remark: str | None = None
 

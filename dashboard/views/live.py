@@ -36,6 +36,7 @@ class Malformed(Exception):
 class AskedOfRun(NamedTuple):
     since: int
     page: Page
+    is_again: bool  # by a page that had a stream before, and may have lost what follows slowly
 
 
 class AskedOfList(NamedTuple):
@@ -58,7 +59,8 @@ def run_live(request: HttpRequest, run_id: str) -> HttpResponseBase:
     if (handover := opening.wanted(request)) is None:
         return _run_once(run, since, asked.page)
     hub = opening.hub_of(handover)
-    stream = RunStream(hub, viewers.signed_in(request), run, since, asked.page, STAFF)
+    viewer = viewers.signed_in(request)
+    stream = RunStream(hub, viewer, run, since, asked.page, STAFF, asked.is_again)
     return opening.respond(handover, stream)
 
 
@@ -113,7 +115,8 @@ def _pieces(html: str, headers: dict[str, str]) -> HttpResponse:
 
 def _asked_of_run(request: HttpRequest) -> AskedOfRun:
     """A browser that reconnects by itself says what it had last in a header of its own."""
-    given = request.headers.get("Last-Event-ID") or request.GET.get("since", "0")
+    last_id = request.headers.get("Last-Event-ID")
+    given = last_id or request.GET.get("since", "0")
     at, folded = request.GET.get("at"), request.GET.get("folded")
     page = Page(
         tab=request.GET.get("tab", "timeline"),
@@ -123,7 +126,8 @@ def _asked_of_run(request: HttpRequest) -> AskedOfRun:
     )
     if page.tab not in TABS:
         raise Malformed(f"tab must be one of {', '.join(TABS)}.")
-    return AskedOfRun(_number(given, "since"), page)
+    is_again = last_id is not None or "again" in request.GET
+    return AskedOfRun(_number(given, "since"), page, is_again)
 
 
 def _asked_of_list(request: HttpRequest) -> AskedOfList:

@@ -51,6 +51,7 @@ class Source extends EventTarget {
   open() {
     this.stop();
     this.inner = new EventSource(this.address());
+    this.query.set("again", 1); // what follows slowly may be lost with this connection
     for (const name of ["change", "beat", "catch-up", "end", "gone"]) this.inner.addEventListener(name, (event) => this.take(event));
     this.inner.onopen = () => this.expect(10_000);
     this.inner.onerror = () => this.lose();

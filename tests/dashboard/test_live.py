@@ -195,6 +195,38 @@ def test_the_stream_of_a_run_that_is_over_brings_what_was_missed_and_ends(
         assert stream.events[-1].name == "end"
 
 
+@pytest.mark.parametrize("way", ["again", "Last-Event-ID"])
+def test_what_follows_slowly_is_not_lost_with_the_connection(
+    site: str,
+    run: Run,
+    viewer_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("dashboard.live.streams.LATER", 60)
+        with EventStream(live(site, run, tab="result"), viewer_client) as stream:
+            change(run, output="# Memo", status="completed")
+            stream.until(lambda it: 'class="status completed"' in it.html)
+            last_id = stream.named("change")[-1].id
+    assert "Memo" not in stream.html
+    Poll.objects.filter(run=run).update(due_at=None)
+    address = live(site, run, since=int(last_id), tab="result")
+    headers = {"Last-Event-ID": last_id} if way == "Last-Event-ID" else {}
+    with EventStream(f"{address}&{way}=1", viewer_client, **headers) as stream:
+        stream.until(lambda it: it.has_ended)
+        assert "Memo" in stream.html
+        assert stream.events[-1].name == "end"
+
+
+def test_a_page_that_was_just_made_is_not_sent_what_it_has(
+    site: str, run: Run, viewer_client: Client
+) -> None:
+    with EventStream(live(site, run, tab="result"), viewer_client) as stream:
+        stream.until(lambda it: 'id="run-fresh"' in it.html)
+        assert 'id="run-result"' not in stream.html
+
+
 # Polling where streams do not pass -------------------------------------------------------------
 
 
