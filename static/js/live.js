@@ -12,7 +12,8 @@ const WORDS = {
   gone: "no longer live: reload the page to sign in again",
 };
 const { dataset } = document.documentElement;
-let source; // of the page's one stream
+// Of the page's one stream.
+let source;
 
 const on = (name, act) => document.addEventListener(name, act);
 
@@ -51,7 +52,8 @@ class Source extends EventTarget {
   open() {
     this.stop();
     this.inner = new EventSource(this.address());
-    this.query.set("again", 1); // what follows slowly may be lost with this connection
+    // What follows slowly may be lost with this connection.
+    this.query.set("again", 1);
     for (const name of ["change", "beat", "catch-up", "end", "gone"]) this.inner.addEventListener(name, (event) => this.take(event));
     this.inner.onopen = () => this.expect(10_000);
     this.inner.onerror = () => this.lose();
@@ -96,7 +98,8 @@ class Source extends EventTarget {
   lose() {
     this.stop();
     this.failures += 1;
-    const isLost = this.failures > 2; // from now on it polls, and tries a stream now and then
+    // From now on it polls, and tries a stream now and then.
+    const isLost = this.failures > 2;
     say(isLost ? "polling" : "reconnecting");
     // Spread out, so that a restarted server is not asked by everybody at once.
     this.retry = setTimeout(() => this.open(), isLost ? 30_000 : 500 * 2 ** this.failures * (0.5 + Math.random()));
@@ -150,7 +153,8 @@ addEventListener("pageshow", ({ persisted }) => persisted && source && !source.i
 
 // Swapping: `old` is changed into `fresh` part by part, and what is read has to wait ---------------
 
-const held = new Map(); // element -> the newest piece for it, until nobody reads there
+// Element -> the newest piece for it, until nobody reads there.
+const held = new Map();
 
 on("htmx:oobBeforeSwap", (event) => {
   const { target, fragment } = event.detail;
@@ -213,6 +217,8 @@ function mergeChildren(old, fresh) {
 function mergeAttributes(old, fresh) {
   for (const name of new Set([...old.getAttributeNames(), ...fresh.getAttributeNames()])) {
     const value = fresh.getAttribute(name);
+    // The stream that a list keeps is asked for what comes after its rows were made anew.
+    if (name === "sse-connect") source.query.set("seen", new URLSearchParams(value).get("seen"));
     if (name === "hx-swap-oob" || old.getAttribute(name) === value || isKept(old, name, fresh)) continue;
     if (value === null) old.removeAttribute(name);
     else old.setAttribute(name, value);
@@ -239,15 +245,16 @@ function dropUntil(place, end) {
 // What was opened below a line: asked for, and then asked for anew when the line changed. Its row
 // alone does not tell: another step answers a call, and lines of the document have no version.
 const isOpened = ({ target }) => target.matches?.(".opened");
-const told = (line) => line.dataset.version + line.className + Array.from(line.querySelectorAll(".what, .took, .pair"), (part) => part.textContent);
+const told = (line) => line && line.dataset.version + line.className + Array.from(line.querySelectorAll(".what, .took, .pair"), (part) => part.textContent);
 
 function stalePanels(old, fresh) {
   return [...old.querySelectorAll(".opened[data-fetched]")].filter((panel) => {
     const line = panel.closest("li");
     const next = line === old ? fresh : fresh.querySelector(`#${CSS.escape(line.id)}`);
     const before = panel.told ?? told(line);
-    panel.told = next && told(next); // once, also if what is read keeps the line as it was
-    return next && panel.told !== before;
+    // Once, also if what is read keeps the line as it was.
+    panel.told = told(next);
+    return panel.told !== before;
   });
 }
 

@@ -1,9 +1,11 @@
 """Live pages behind a connection that fails, in a real browser."""
 
+import re
+
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from runs.models import Poll
 from tests.browser.test_live_pages import change
@@ -19,6 +21,18 @@ def reader(page: Page, viewer_client: Client) -> Page:
         [{"name": cookie.key, "value": cookie.value, "domain": "127.0.0.1", "path": "/"}]
     )
     return page
+
+
+def refuse_streams(reader: Page) -> None:
+    """What a proxy does that lets none through."""
+
+    def answer(route: Route) -> None:
+        if "text/event-stream" in route.request.headers.get("accept", ""):
+            route.abort()
+        else:
+            route.continue_()
+
+    reader.route("**/live/**", answer)
 
 
 def test_a_result_that_was_on_its_way_when_the_server_went_comes_when_it_is_back(
@@ -38,3 +52,17 @@ def test_a_result_that_was_on_its_way_when_the_server_went_comes_when_it_is_back
         server.start()
         expect(reader.locator("#stream-state")).to_have_text("", timeout=30_000)
         expect(reader.locator("#run-result")).to_contain_text("The end")
+
+
+def test_a_polling_overview_asks_for_what_came_after_it_was_refreshed(
+    reader: Page, site: str
+) -> None:
+    make_run("running", prompt="first")
+    refuse_streams(reader)
+    reader.goto(f"{site}/")
+    expect(reader.locator("#stream-state")).to_contain_text("asking every 5 s", timeout=20_000)
+    asked = re.compile(rf"/runs/live/.*seen={make_run('queued', prompt='second').pk}\b")
+    with reader.expect_response(asked, timeout=30_000) as told:
+        pass  # what came is told to the poll before, and refreshes the page
+    assert "new run" not in told.value.text()
+    expect(reader.locator("#arrivals")).to_be_empty()
