@@ -69,6 +69,9 @@ class Source extends EventTarget {
   stop() {
     this.inner?.close();
     for (const timer of [this.watch, this.retry, this.polling]) clearTimeout(timer);
+    // An answer that is on its way is older than what the next connection brings.
+    this.polling = 0;
+    htmx.trigger(this.element, "htmx:abort");
   }
 
   close() {
@@ -108,10 +111,10 @@ class Source extends EventTarget {
 
   // The same pieces at the same address, as one answer.
   poll(every) {
-    this.polling = setTimeout(async () => {
+    const own = (this.polling = setTimeout(async () => {
       await htmx.ajax("GET", this.address(), { source: this.element, swap: "none" }).catch(() => {});
-      if (!this.isOver) this.poll(every);
-    }, every);
+      if (this.polling === own) this.poll(every);
+    }, every));
   }
 
   took(answer) {

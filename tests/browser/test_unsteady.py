@@ -1,14 +1,15 @@
 """Live pages behind a connection that fails, in a real browser."""
 
+import contextlib
 import re
 
 import pytest
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from runs.models import Poll
-from tests.browser.test_live_pages import change
+from tests.browser.test_live_pages import change, wait_for
 from tests.factories import make_run
 from tests.siteserver import SiteServer
 
@@ -23,12 +24,14 @@ def reader(page: Page, viewer_client: Client) -> Page:
     return page
 
 
-def refuse_streams(reader: Page) -> None:
-    """What a proxy does that lets none through."""
+def refuse_streams(reader: Page, polls: list[Route] | None = None) -> None:
+    """What a proxy does that lets none through; `polls` are held back if it is given."""
 
     def answer(route: Route) -> None:
         if "text/event-stream" in route.request.headers.get("accept", ""):
             route.abort()
+        elif polls is not None:
+            polls.append(route)
         else:
             route.continue_()
 
@@ -66,3 +69,34 @@ def test_a_polling_overview_asks_for_what_came_after_it_was_refreshed(
         pass  # what came is told to the poll before, and refreshes the page
     assert "new run" not in told.value.text()
     expect(reader.locator("#arrivals")).to_be_empty()
+
+
+def test_a_poll_that_a_stream_overtakes_changes_nothing_and_is_the_last(
+    reader: Page, site: str
+) -> None:
+    run = make_run("running", run_id="run_live", step_count=0)
+    reader.clock.install()
+    polls: list[Route] = []
+    refuse_streams(reader, polls)
+    reader.goto(f"{site}/runs/{run.run_id}/result/")
+    reader.evaluate(
+        """() => {
+            [window.asked, window.ended] = [0, 0];
+            document.addEventListener("htmx:beforeRequest", () => { asked += 1; });
+            document.addEventListener("htmx:afterRequest", () => { ended += 1; });
+        }"""
+    )
+    expect(reader.locator("#stream-state")).to_contain_text("asking every 5 s", timeout=20_000)
+    wait_for(reader, polls, 1)
+    early = polls[0].fetch()
+    reader.unroute("**/live/**")
+    reader.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it is looked at
+    expect(reader.locator("#stream-state")).to_have_text("live")
+    change(run, status="completed")
+    expect(reader.locator("#run-head .status")).to_have_text("completed")
+    with contextlib.suppress(Error):  # nobody waits for it any more
+        polls[0].fulfill(response=early)
+    reader.wait_for_function("ended === 1")
+    assert reader.title().startswith("✓ ")
+    reader.clock.fast_forward(6_000)
+    assert reader.evaluate("asked") == 1
