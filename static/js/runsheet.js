@@ -85,6 +85,12 @@ function tell(words) {
 
 for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) on(name, ({ detail: { elt, xhr } }) => {
   if (!elt.matches("[data-refreshes], [sse-connect]")) tell(`That could not be loaded: ${xhr?.status ? `the site answered ${xhr.status}` : "the site does not answer"}. Try again.`);
+  // What opens asks once; opened again after this, once more.
+  elt.ontoggle = () => {
+    if (!elt.open) return;
+    elt.ontoggle = null;
+    htmx.trigger(elt, "again");
+  };
 });
 
 // Logged out meanwhile: the page itself leads to the login and back.

@@ -5,12 +5,14 @@ import re
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, Request, Route, expect
 
 from runs.models import Poll
 from tests.browser.test_live_pages import change, wait_for
-from tests.factories import make_run
+from tests.dashboard.links import share
+from tests.factories import make_run, make_steps
 from tests.siteserver import SiteServer
 
 
@@ -100,3 +102,31 @@ def test_a_poll_that_a_stream_overtakes_changes_nothing_and_is_the_last(
     assert reader.title().startswith("✓ ")
     reader.clock.fast_forward(6_000)
     assert reader.evaluate("asked") == 1
+
+
+@pytest.mark.parametrize("address", ["runs/run_a/", "runs/run_a/read/", "shared/", "shared/read/"])
+def test_what_could_not_be_opened_is_asked_for_again_when_it_is_opened_again(
+    reader: Page, site: str, member: User, address: str
+) -> None:
+    run = make_run("completed", run_id="run_a")
+    make_steps(run, 2, type="tool_call")
+    if address.startswith("shared"):
+        reader.goto(f"{site}/s/{share(run, member)}/")
+        reader.goto(f"{reader.url}{address.removeprefix('shared/')}")
+    else:
+        reader.goto(f"{site}/{address}")
+    asked: list[Request] = []
+    reader.on("request", lambda it: asked.append(it) if "/steps/2/" in it.url else None)
+    reader.route("**/steps/2/", lambda route: route.abort())
+    summary = reader.locator("#s2 summary").first
+    summary.click()
+    expect(reader.locator("#told")).to_contain_text("Try again")
+    reader.unroute("**/steps/2/")
+    summary.click()
+    expect(reader.locator("#s2 details").first).not_to_have_attribute("open", "")
+    summary.click()
+    expect(reader.locator("#s2 .io")).to_be_visible()
+    for is_open in (False, True):
+        summary.click()
+        expect(reader.locator("#s2 .io")).to_be_visible(visible=is_open)
+    assert len(asked) == 2
