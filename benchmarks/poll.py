@@ -53,8 +53,8 @@ def measure(bench: Bench) -> Iterator[Figure]:
     )
 
 
-def make_runs(count: int, steps: int) -> list[Run]:
-    """Runs that the stand-in knows, with a place in the schedule."""
+def make_runs(count: int, steps: int, first: int = 0) -> list[Run]:
+    """Runs that the stand-in knows, from number `first` on, with a place in the schedule."""
     now = timezone.now()
     runs = [
         Run(
@@ -64,7 +64,7 @@ def make_runs(count: int, steps: int) -> list[Run]:
             changed_at=now,
             status="running",
         )
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     made = Run.objects.bulk_create(runs, batch_size=1_000)
     poller.schedule_new(made, now)
