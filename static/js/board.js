@@ -21,8 +21,12 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 // All lists are told the same of what came; what of it this one shows, and where, its page knows.
 document.addEventListener("runsheet:came", ({ detail }) => {
   const link = detail.piece.querySelector("#arrivals > a");
-  const first = document.querySelector("#results")?.dataset.first;
-  if (!link || !first) return;
-  link.href = first;
-  if (first !== "?all") link.textContent = link.textContent.replace(/:.*/, " came: look again");
+  const results = document.querySelector("#results");
+  if (!link || !results) return;
+  link.href = "?all";
+  if (!results.matches("[data-narrowed]")) return;
+  const first = new URL(location);
+  first.searchParams.delete("after");
+  link.href = first.search;
+  link.textContent = link.textContent.replace(/:.*/, " came: look again");
 });
