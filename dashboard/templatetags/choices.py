@@ -65,6 +65,8 @@ def _iso(day: str | None, clock: str, now: dt.datetime) -> str:
 
 
 def _date(day: str, now: dt.datetime) -> dt.date:
-    """Raises ValueError. A day without a year is this year's."""
-    whole = day if day[-4:].isdigit() else f"{day} {now.year}"
-    return dt.datetime.strptime(whole, "%d %b %Y").date()
+    """Raises ValueError. A day without a year is of this one, or of the last if it is to come."""
+    if day[-4:].isdigit():
+        return dt.datetime.strptime(day, "%d %b %Y").date()
+    date = dt.datetime.strptime(f"{day} {now.year}", "%d %b %Y").date()
+    return date.replace(year=date.year - 1) if date > now.date() else date
