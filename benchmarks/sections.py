@@ -23,7 +23,7 @@ SECTIONS = {
     "poll": Section("small polls a second, one process on one core", BOTH),
     "pages": Section("the page of one run at any length", BOTH),
     "fleet": Section("thousands of active runs, worker and beat as in the product", BOTH, 1_800),
-    "memory": Section("what a worker's process holds"),
+    "memory": Section("what a worker's process holds", limit=5_000),
     "footprint": Section("what all of make run holds and takes, and how soon it is there"),
     "lists": Section("the lists of very many runs", BOTH, limit=3_600),
     "exports": Section("files of a hundred thousand rows"),
