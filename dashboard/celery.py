@@ -7,6 +7,8 @@ from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.signals import task_prerun, worker_init
 
+from dashboard import garbage
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
 # About running as root, where a pickled message could do harm. Ours are JSON, and no other is read.
@@ -25,3 +27,8 @@ def keep_connections(**_: object) -> None:
     from django.db import close_old_connections
 
     task_prerun.connect(close_old_connections)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def keep_in_one_heap(**_: object) -> None:
+    garbage.keep_in_one_heap()

@@ -131,3 +131,48 @@ def test_a_worker_keeps_its_connection_from_task_to_task_until_it_is_old(tmp_pat
         check=True,
     )
     assert told.stdout.split() == ["1", "4"]
+
+
+HEAPS = """
+import ctypes, sys, threading
+from dashboard import garbage
+
+if sys.argv[1:] == ["worker"]:
+    from celery.signals import worker_init
+    import dashboard.celery
+    worker_init.send(None)
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+libc.fopen.argtypes = ctypes.c_char_p, ctypes.c_char_p
+libc.malloc_info.argtypes = ctypes.c_int, ctypes.c_void_p
+libc.fflush.argtypes = (ctypes.c_void_p,)
+all_here = threading.Barrier(5)
+
+def act():
+    libc.malloc(10_000)
+    all_here.wait()
+
+threads = [threading.Thread(target=act) for _ in range(4)]
+for thread in threads:
+    thread.start()
+all_here.wait()
+libc.malloc_info(0, out := libc.fopen(b"/dev/stdout", b"w"))
+libc.fflush(out)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+@pytest.mark.parametrize("part", ["worker", "another"])
+def test_the_threads_of_a_worker_share_one_heap(part: str) -> None:
+    """A heap for each would keep what a poll left free from all others."""
+    told = subprocess.run(
+        [sys.executable, "-c", HEAPS, part],
+        cwd=ROOT,
+        env=environment.bare() | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    found = told.count("<heap nr=")
+    assert found == 1 if part == "worker" else found > 1
