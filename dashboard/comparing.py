@@ -132,10 +132,9 @@ def acts(a: Run, b: Run) -> Acts:
 
 
 def _lines(run: Run) -> tuple[list[Line], int]:
-    tally = outlines.of(run)
     told = run.steps.present().filter(type__in=(Step.Type.TOOL_CALL, Step.Type.OUTPUT))
     steps = outlines.briefs(told.order_by("position")[:MOST_ALIGNED])
-    return lines(run, steps, tally), max(told.count() - MOST_ALIGNED, 0)
+    return lines(run, steps), max(told.count() - MOST_ALIGNED, 0)
 
 
 def aligned(a: Sequence[Line], b: Sequence[Line]) -> list[Pair]:

@@ -63,11 +63,27 @@ def of(run: Run) -> Tally:
     return tally
 
 
-def is_at_work(step: Brief, tally: Tally) -> bool:
+def is_open(step: Brief | Step) -> bool:
+    """Whether nothing tells that a call has come to an end."""
+    return step.unanswered and step.partner is None and step.duration_ms is None
+
+
+def is_at_work(step: Brief | Step, tally: Tally) -> bool:
     """Whether a call can be at work while the run runs: nothing followed it but other calls and
     results."""
-    is_open = step.unanswered and step.partner is None and step.duration_ms is None
-    return is_open and step.position > tally.spoken_at
+    return is_open(step) and step.position > tally.spoken_at
+
+
+def state_of(run: Run, step: Brief | Step) -> str:
+    """How a tool call stands: "failed", "running", "done", or "open" if its outcome was never told;
+    "" for other steps."""
+    if step.type != Step.Type.TOOL_CALL:
+        return ""
+    if step.failed:
+        return "failed"
+    if not is_open(step):
+        return "done"
+    return "running" if run.is_active and is_at_work(step, of(run)) else "open"
 
 
 def briefs(steps: QuerySet[Step]) -> list[Brief]:

@@ -43,7 +43,7 @@ def page(run: Run, audience: Audience, now: dt.datetime, asked: Asked) -> dict[s
     end = tally.total
     pages = Pages.around(asked.at, end, asked.window, run.is_active)
     steps = outlines.at(run, range(pages.first, pages.last + 1))
-    shown = list(passages(run, audience, lines(run, steps, tally), pages))
+    shown = list(passages(run, audience, lines(run, steps), pages))
     limit = asked.folded
     if limit is None and run.is_active:
         limit = max(end - TAIL, 0) // TAIL * TAIL

@@ -20,13 +20,12 @@ from dashboard.outline import Brief
 from dashboard.rendering import captions, words
 from dashboard.rendering.addresses import Address
 from dashboard.rendering.text import visible
-from dashboard.rendering.wording import Caption, Code, State, caption
+from dashboard.rendering.wording import Caption, Code, caption, tense
 from dashboard.rendering.words import Budget, Words
 from dashboard.sizes import Octets
 from dashboard.step_search import Excerpt
 from runs import outcomes
 from runs.models import Revision, Run, Step
-from runs.tally import Tally
 
 SAID_SHOWN = 4_000  # characters of what the agent said
 SAID_AT_ONCE = 900  # of them in sight; the others are in a fold
@@ -81,7 +80,7 @@ _KINDS = {
 }
 
 
-def lines(run: Run, steps: Sequence[Brief], tally: Tally) -> list[Line]:
+def lines(run: Run, steps: Sequence[Brief]) -> list[Line]:
     """Lines for `steps`, in their order: two queries or three for each AT_ONCE of them."""
     near = _near(run, steps)
     here = {step.position for step in steps if not step.is_gone}
@@ -91,7 +90,7 @@ def lines(run: Run, steps: Sequence[Brief], tally: Tally) -> list[Line]:
     for at in range(0, len(read), AT_ONCE):
         texts |= {row["pk"]: row for row in _texts(run, read[at : at + AT_ONCE])}
     budget = Budget()
-    return [_line(run, step, texts, near, tally, budget) for step in steps if step.pk in texts]
+    return [_line(run, step, texts, near, budget) for step in steps if step.pk in texts]
 
 
 def _near(run: Run, steps: Sequence[Brief]) -> dict[int, Brief]:
@@ -133,28 +132,15 @@ def _notes(run: Run) -> Subquery:
     return Subquery(notes.order_by().values("position").annotate(n=Count("pk")).values("n"))
 
 
-def state_of(run: Run, step: Brief, tally: Tally) -> str:
-    """How a tool call stands; "" for other steps."""
-    if step.type != Step.Type.TOOL_CALL:
-        return ""
-    if step.failed:
-        return "failed"
-    if run.is_active and outlines.is_at_work(step, tally):
-        return "running"
-    is_open = step.unanswered and step.partner is None and step.duration_ms is None
-    return "open" if is_open else "done"
-
-
 def _line(
     run: Run,
     step: Brief,
     texts_of: Mapping[int, Mapping[str, Any]],
     near: Mapping[int, Brief],
-    tally: Tally,
     budget: Budget,
 ) -> Line:
     texts = texts_of[step.pk]
-    state = "" if step.is_gone else state_of(run, step, tally)
+    state = "" if step.is_gone else outlines.state_of(run, step)
     kind = _KINDS.get(step.type, "other")  # type: ignore[call-overload]
     shown = NOTES_SHOWN if kind == "thinking" else SAID_SHOWN
     said = (texts["said"] or "")[:shown]
@@ -221,13 +207,8 @@ def _caption(step: Brief, texts: Mapping[str, Any], state: str) -> Caption | Non
     reason = outcomes.failure(step.tool_name, output)
     if step.type == Step.Type.TOOL_RESULT:
         return captions.of_result(step.tool_name, step.question, reason)
-    tense: State = "done"
-    if state == "failed":
-        tense = "failed"
-    elif state in ("running", "open"):  # nobody told that it came to an end
-        tense = "running"
     value = captions.read_output(output, length <= OUTPUT_READ)
-    return captions.of_call(step.tool_name, texts["given"], value, tense, reason)
+    return captions.of_call(step.tool_name, texts["given"], value, tense(state), reason)
 
 
 def gap(step: Brief, before: Brief | None) -> dt.timedelta | None:

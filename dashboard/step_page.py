@@ -53,7 +53,7 @@ def body(
     run: Run, audience: Audience, now: dt.datetime, step: Brief, is_page: bool = False
 ) -> dict[str, Any]:
     """Context of `runs/_step.html#body`; `is_page` shows more of each text."""
-    line = lines(run, [step], outlines.of(run))[0]
+    line = lines(run, [step])[0]
     shown = payload.WHOLE_PAGE if is_page else payload.WINDOW
     texts = _texts(step.pk, shown)
     return {

@@ -213,7 +213,7 @@ def window(run: Run, audience: Audience, asked: Asked, tally: Tally) -> Window:
     matches = matching(run, asked, tally)
     span = _span(matches, asked, is_active=run.is_active)
     here = audience.url("timeline", run)
-    shown = lines(run, matches.steps(span.shown), tally)
+    shown = lines(run, matches.steps(span.shown))
     return Window(
         lines=finds.marked(run, asked, shown) if asked.q else shown,
         matching=matches.count,

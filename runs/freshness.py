@@ -218,9 +218,8 @@ def clock(moment: dt.datetime, now: dt.datetime) -> str:
     is not this one."""
     if moment.date() == now.date():
         return f"{moment:%H:%M:%S}"
-    return (
-        f"{moment:%-d %b %H:%M:%S}" if moment.year == now.year else f"{moment:%-d %b %Y %H:%M:%S}"
-    )
+    year = "" if moment.year == now.year else f" {moment:%Y}"
+    return f"{moment:%-d %b}{year} {moment:%H:%M:%S}"
 
 
 def _span(span: dt.timedelta) -> str:

@@ -12,7 +12,7 @@ from dashboard.rendering import captions, markdown, payload
 from dashboard.rendering.addresses import Address
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
-from dashboard.rendering.wording import Caption, Code, State, caption
+from dashboard.rendering.wording import Caption, Code, caption, tense
 from runs import outcomes
 
 SAID_SHOWN = 4_000  # characters of a step in the timeline
@@ -85,12 +85,7 @@ def _caption(step: StepShown, state: str, reason: str) -> Caption:
             return caption("Thinking")
         case "tool_call":
             output = captions.read_output(step.tool_output, is_whole=True)
-            tense: State = "done"
-            if state == "failed":
-                tense = "failed"
-            elif state in ("running", "open"):  # nobody told that it came to an end
-                tense = "running"
-            return captions.of_call(step.tool, step.tool_input, output, tense, reason)
+            return captions.of_call(step.tool, step.tool_input, output, tense(state), reason)
         case "tool_result":
             return caption("Result of ", Code(step.tool)) if step.tool else caption("Result")
     return caption("A step")

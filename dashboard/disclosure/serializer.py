@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from dashboard import outline
 from dashboard.disclosure.redaction import Redactor, redactor
 from dashboard.disclosure.rules import Part, Rules, Terms
 from dashboard.disclosure.shown import (
@@ -13,7 +14,6 @@ from dashboard.disclosure.shown import (
     RunShown,
     StepShown,
 )
-from runs import outlines
 from runs.models import Poll, Run, Step, UsageEntry
 
 AT_ONCE = 500  # rows in memory
@@ -61,11 +61,8 @@ def output_shown(run: Run, terms: Terms) -> str | None:
     return redactor(terms.rules).optional(run.output, "result", "output")
 
 
-def step_shown(step: Step, terms: Terms, at_work_after: int | None) -> StepShown:
-    """Needs `Part.TIMELINE`; what the agent thought and what tools were given come by choice.
-
-    `at_work_after`: see `at_work_after`.
-    """
+def step_shown(step: Step, terms: Terms, run: Run) -> StepShown:
+    """Needs `Part.TIMELINE`; what the agent thought and what tools were given come by choice."""
     out = redactor(terms.rules)
     if out.hides_step(step.position):
         return StepShown(position=step.position, version=step.changed_version, is_redacted=True)
@@ -84,24 +81,13 @@ def step_shown(step: Step, terms: Terms, at_work_after: int | None) -> StepShown
         content=out.optional(step.content, "content") if tells else None,
         tool_input=out.json(step.tool_input, "toolInput") if has_tools else None,
         tool_output=out.json(step.tool_output, "toolOutput") if has_tools else None,
-        state=_state(step, at_work_after, tells_failure=has_tools),
+        state=_state(step, run, tells_failure=has_tools),
     )
 
 
-def at_work_after(run: Run) -> int | None:
-    """The position behind which a call without an outcome can be at work; None if none can."""
-    return outlines.of(run).spoken_at if run.is_active else None
-
-
-def _state(step: Step, at_work_after: int | None, *, tells_failure: bool) -> str:
-    if step.type != Step.Type.TOOL_CALL:
-        return ""
-    if step.failed and tells_failure:
-        return "failed"
-    if not step.unanswered or step.partner is not None or step.duration_ms is not None:
-        return "done"
-    is_over = at_work_after is None or step.position <= at_work_after
-    return "open" if is_over else "running"
+def _state(step: Step, run: Run, *, tells_failure: bool) -> str:
+    state = outline.state_of(run, step)
+    return "done" if state == "failed" and not tells_failure else state
 
 
 def entry_shown(entry: UsageEntry, terms: Terms) -> EntryShown:
@@ -146,7 +132,6 @@ def whole(run: Run, terms: Terms) -> Disclosure:
     entries: Iterable[UsageEntry] = ()
     if Part.TIMELINE in terms:
         steps = run.steps.present().order_by("position").iterator(AT_ONCE)
-    working = at_work_after(run)
     if Part.COST in terms:
         found = run.entries.filter(vanished_at=None).order_by("position")
         entries = found.iterator(AT_ONCE)
@@ -154,7 +139,7 @@ def whole(run: Run, terms: Terms) -> Disclosure:
         shows=terms.shows,
         run=run_shown(run, terms),
         output=output_shown(run, terms),
-        steps=tuple(step_shown(step, terms, working) for step in steps),
+        steps=tuple(step_shown(step, terms, run) for step in steps),
         entries=tuple(entry_shown(entry, terms) for entry in entries),
         logs=logs_shown(run, terms),
     )

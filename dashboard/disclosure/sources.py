@@ -43,7 +43,6 @@ class FromRecord:
     def __init__(self, run: Run, terms: Terms) -> None:
         self._run, self._terms = run, terms
         self._shown: RunShown | None = None
-        self._at_work_after: int | None = None
 
     @property
     def shows(self) -> frozenset[Part]:
@@ -70,9 +69,7 @@ class FromRecord:
         return self._steps(rows[:count])
 
     def _steps(self, rows: Iterable[Step]) -> list[StepShown]:
-        if self._at_work_after is None and self._run.is_active:
-            self._at_work_after = serializer.at_work_after(self._run)
-        return [serializer.step_shown(step, self._terms, self._at_work_after) for step in rows]
+        return [serializer.step_shown(step, self._terms, self._run) for step in rows]
 
     def step(self, position: int) -> StepShown | None:
         found = self.steps(position - 1, 1)

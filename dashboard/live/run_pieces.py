@@ -167,9 +167,7 @@ def _steps(run: Run, since: int, audience: Audience) -> tuple[str, CatchUp | Non
     changed = timeline.changed_steps(run, since, MOST_STEPS + 1)
     sent = changed[:MOST_STEPS]
     now = timezone.now()
-    items = "".join(
-        timeline.item(line, run, audience, now) for line in lines(run, sent, outlines.of(run))
-    )
+    items = "".join(timeline.item(line, run, audience, now) for line in lines(run, sent))
     html = f'<ol hx-swap-oob="beforeend:#steps">{items}</ol>' if items else ""
     if len(changed) <= MOST_STEPS:
         return html, None
