@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, Max, Value
+from django.db.models import Count, F, Max, Q, Value
 from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
 
@@ -156,7 +156,9 @@ def news(user_pk: int | None) -> News | None:
         return None
     # Not by the column itself, or SQLite would read all runs in the order of its index.
     status = Coalesce("status", Value(""))
-    ended = Run.objects.filter(completed_at__gt=row.at).order_by().values_list(status)
+    # By when it was read: Case.dev may tell of an end late, and its clock may differ from ours.
+    has_ended = Q(end_read_at__gt=row.at) | Q(end_read_at=None, completed_at__gt=row.at)
+    ended = Run.objects.filter(has_ended).order_by().values_list(status)
     by_status = dict(ended.annotate(Count("pk")))
     moved = _moved(row.user_id)
     return News(

@@ -105,6 +105,8 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     fresh |= _counted_entries(run, len(usage.entries or ()), notes) if entries else {}
     fresh |= _derived(run, fresh)
     fresh["contradictions"] = _contradictions(run, notes, now)
+    if fresh["status"] in Run.TERMINAL and not run.is_terminal:
+        fresh["end_read_at"] = now
 
     changed = {name: value for name, value in fresh.items() if getattr(run, name) != value}
     is_new = bool(changed) or tally is not None or entries or run.version == 0

@@ -104,6 +104,10 @@ class Run(models.Model):
     going_since = models.DateTimeField(
         null=True, help_text="started_at of what has not ended, else null."
     )
+    end_read_at = models.DateTimeField(
+        null=True,
+        help_text="When we read that it had ended; null if it had when we first saw it.",
+    )
     listed_at = models.DateTimeField(help_text="created_at, or when we first saw the run.")
 
     unreported = models.JSONField(
@@ -136,6 +140,11 @@ class Run(models.Model):
                 fields=["going_since", "-id"],
                 condition=Q(going_since__isnull=False),
                 name="list_going",
+            ),
+            models.Index(
+                fields=["end_read_at"],
+                condition=Q(end_read_at__isnull=False),
+                name="news_of_ends",
             ),
             models.Index(fields=["-step_count", "-id"], name="list_by_steps"),
             models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),

@@ -12,9 +12,10 @@ from django.utils import timezone
 from dashboard import watermarks
 from dashboard.audit.models import AuditEntry
 from dashboard.watermarks import ListWatermark, Watermark
-from runs import spending
+from runs import spending, sync
 from runs.models import Run
 from tests.factories import make_run, make_steps
+from tests.runs.answers import details, put
 
 DAY = dt.timedelta(days=1)
 
@@ -136,6 +137,28 @@ def test_the_lists_say_what_came_and_name_the_runs_that_one_knows(viewer_client:
     back = viewer_client.post("/runs/looked/", {"back": "runs"}, follow=True)
     assert back.redirect_chain == [("/runs/", 302)]
     assert "new run" not in back.text
+
+
+def test_an_end_that_was_read_late_is_news_once(viewer_client: Client):
+    """It ended before somebody looked, by Case.dev's clock, and we read of it after that."""
+    now = timezone.now()
+    run = make_run("running", run_id="run_late")
+    viewer_client.post("/runs/looked/", {})
+    ended = now - dt.timedelta(minutes=5)
+    body = details(status="failed", completedAt=ended.isoformat())
+    sync.apply(run, put(body, ("id",), '"run_late"'), timezone.now())
+    assert "<b>1 ended</b>, " in viewer_client.get("/runs/").text
+    viewer_client.post("/runs/looked/", {})
+    assert "ended</b>" not in viewer_client.get("/runs/").text
+
+
+def test_an_end_that_lies_ahead_by_another_clock_is_news_once(viewer_client: Client):
+    run = make_run("running", run_id="run_early")
+    ahead = timezone.now() + dt.timedelta(hours=1)
+    body = details(status="completed", completedAt=ahead.isoformat())
+    sync.apply(run, put(body, ("id",), '"run_early"'), timezone.now())
+    viewer_client.post("/runs/looked/", {})
+    assert "ended</b>" not in viewer_client.get("/runs/").text
 
 
 def test_a_run_that_came_while_one_looked_is_still_new(viewer_client: Client):

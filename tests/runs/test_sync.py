@@ -37,6 +37,7 @@ def test_the_reference_sample_fills_every_column(run: Run) -> None:
         *("provider", "runtime_id", "runtime_state"),  # not on the page
         *("tool_call_count", "prompt_is_cut", "contradictions", "failure_cause"),
         *("lasted_micros", "going_since"),  # 0: it ends at its start
+        "end_read_at",  # it had ended
     }
     assert (run.step_count, run.entry_count, run.entries_cost_micros) == (1, 1, 123)
     assert run.cost_micros == 123
@@ -220,6 +221,23 @@ def test_what_has_started_goes_on_until_an_end_is_told(
     take(run, details(status=status, completedAt=end))
     assert run.started_at
     assert run.going_since == (run.started_at if goes_on else None)
+
+
+def test_when_an_end_was_read_is_kept_where_it_had_not_come_before(run: Run) -> None:
+    take(run, details(status="running"))
+    assert run.end_read_at is None
+    ended = details(status="completed", completedAt="2025-01-15T10:35:22Z")
+    take(run, ended)
+    assert run.end_read_at == NOW
+    assert sync.apply(run, ended, NOW + dt.timedelta(hours=1)) == sync.Change(2, False)
+    assert Run.objects.get(pk=run.pk).end_read_at == NOW
+
+
+def test_what_had_ended_when_it_was_first_seen_was_not_read_to_end(run: Run) -> None:
+    run.status = "completed"
+    run.save()
+    take(run, details(status="completed", completedAt="2025-01-15T10:35:22Z"))
+    assert run.end_read_at is None
 
 
 def test_contradictions_have_an_end(run: Run) -> None:
