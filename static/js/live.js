@@ -17,9 +17,6 @@ let source;
 
 const on = (name, act) => document.addEventListener(name, act);
 
-// False if somebody said not to go on.
-const tell = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { bubbles: true, cancelable: true, detail }));
-
 function say(state) {
   dataset.stream = state;
   const place = document.getElementById("stream-state");
@@ -40,8 +37,8 @@ class Source extends EventTarget {
   }
 
   address() {
-    const rows = [...document.querySelectorAll("tr[id^=run-][data-version]")];
-    if (this.query.has("ids")) this.query.set("ids", rows.map((row) => `${row.id.slice(4)}:${row.dataset.version}`));
+    const rows = document.querySelectorAll("tr[id^=run-][data-version]");
+    if (this.query.has("ids")) this.query.set("ids", Array.from(rows, (row) => `${row.id.slice(4)}:${row.dataset.version}`));
     return this.url.pathname + this.url.search;
   }
 
@@ -94,7 +91,7 @@ class Source extends EventTarget {
     this.saw(lastEventId);
     // Clocks on the page count by the server's time, if this machine's is wrong.
     if (type === "beat") dataset.skew = Math.abs(data - Date.now()) > 2_000 ? data - Date.now() : 0;
-    if (type === "catch-up") tell(document, "runsheet:behind", JSON.parse(data));
+    if (type === "catch-up") htmx.trigger(document, "runsheet:behind", JSON.parse(data));
     if (!this.isOver) say(held.size ? "held" : "live");
   }
 
@@ -122,7 +119,7 @@ class Source extends EventTarget {
     if (version !== null) {
       this.saw(version);
       const state = JSON.parse(answer.getResponseHeader("Runsheet-State") || "{}");
-      if (state.catch_up) tell(document, "runsheet:behind", state.catch_up);
+      if (state.catch_up) htmx.trigger(document, "runsheet:behind", state.catch_up);
       if (state.over) this.end("over");
       // A login page, or nothing where a shared run was: there is no right to see more.
     } else if (answer.status === 200 || answer.status === 404) this.end("gone");
@@ -162,7 +159,7 @@ const held = new Map();
 on("htmx:oobBeforeSwap", (event) => {
   const { target, fragment } = event.detail;
   const fresh = fragment.firstElementChild;
-  if (target.id === "steps") tell(target, "runsheet:take", { items: [...fragment.children] });
+  if (target.id === "steps") htmx.trigger(target, "runsheet:take", { items: [...fragment.children] });
   else if (fresh?.id !== target.id) return;
   else if (!["above-steps", "no-steps"].includes(target.id) || !document.querySelector("#steps[data-filtered]")) bring(target, fresh);
   event.preventDefault();
@@ -177,7 +174,7 @@ on("runsheet:bring", ({ target, detail }) => bring(target, detail.fresh));
 
 function bring(old, fresh) {
   if (Number(fresh.dataset.version) < Number(old.dataset.version)) return;
-  tell(document, "runsheet:came", { piece: fresh });
+  htmx.trigger(document, "runsheet:came", { piece: fresh });
   const whole = fresh.cloneNode(true);
   const stale = stalePanels(old, fresh);
   mergeAttributes(old, fresh);
@@ -185,7 +182,7 @@ function bring(old, fresh) {
   else held.set(old, whole);
   htmx.process(old);
   for (const panel of stale) htmx.trigger(panel.parentElement, "again");
-  tell(old, "runsheet:changed");
+  htmx.trigger(old, "runsheet:changed");
 }
 
 // True if nothing of `old` had to be left as it was.
@@ -269,19 +266,18 @@ on("htmx:beforeRequest", ({ detail }) => {
 });
 on("htmx:beforeSwap", ({ detail }) => {
   if (!isOpened(detail) || !detail.shouldSwap) return;
+  const { target, xhr } = detail;
   // Asked for before what is shown, and answered after it.
-  if (detail.xhr.number < detail.target.number) {
-    detail.shouldSwap = false;
-    return;
-  }
-  detail.target.number = detail.xhr.number;
-  if (detail.target.dataset.fetched === "yes") {
-    const fresh = detail.target.cloneNode(false);
+  const isLate = xhr.number < target.number;
+  detail.shouldSwap = !isLate && target.dataset.fetched !== "yes";
+  if (isLate) return;
+  target.number = xhr.number;
+  if (!detail.shouldSwap) {
+    const fresh = target.cloneNode(false);
     fresh.innerHTML = detail.serverResponse;
-    bring(detail.target, fresh);
-    detail.shouldSwap = false;
+    bring(target, fresh);
   }
-  detail.target.dataset.fetched = "yes";
+  target.dataset.fetched = "yes";
 });
 
 // Selected, or holding what has the keyboard's focus.

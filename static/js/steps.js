@@ -6,9 +6,9 @@ const find = (selector) => document.querySelector(selector);
 const list = find("#steps");
 const isFiltered = "filtered" in list.dataset;
 let newest = 0; // the last step that we have heard of
+const early = []; // lines that came while theirs were on their way, which may be older
 
-const tell = (target, name, detail) => target.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
-const placeOf = (item) => Number(item?.id.match(/^s(\d+)/)?.[1] || 0);
+const placeOf = (item) => parseInt(item?.id.slice(1)) || 0; // of "s12"
 const lines = () => [...list.children].filter((item) => item.dataset.version);
 const last = () => placeOf(lines().at(-1));
 const turn = () => find("#steps > li.turn.later");
@@ -21,8 +21,9 @@ function take(items) {
   for (const item of items) {
     const line = lineOf(item);
     newest = Math.max(newest, placeOf(item));
-    if (!line) added += add(item);
-    else tell(line, "runsheet:bring", { fresh: item });
+    if (line) htmx.trigger(line, "runsheet:bring", { fresh: item });
+    else if (add(item)) added += 1;
+    else if (find("#steps .htmx-request")) early.push(item);
   }
   offerRest();
   if (!added) return;
@@ -34,11 +35,11 @@ function take(items) {
 function add(item) {
   const place = placeOf(item);
   const next = lines().find((line) => placeOf(line) > place);
-  if (isFiltered || (next ? next === lines()[0] : turn() || place > last() + 1)) return 0;
-  tell(document, "runsheet:came", { piece: item });
+  if (isFiltered || (next ? next === lines()[0] : turn() || place > last() + 1)) return false;
+  htmx.trigger(document, "runsheet:came", { piece: item });
   list.insertBefore(item, next || null);
   htmx.process(item);
-  return 1;
+  return true;
 }
 
 // A turn to the steps that are not shown, as the server makes it.
@@ -51,7 +52,7 @@ function offerRest() {
   list.insertAdjacentHTML("beforeend", `<li class="turn later" hx-get="?after=${end}" hx-trigger="revealed" hx-swap="outerHTML"><span class="n" aria-hidden="true">⋮</span><div class="body"><a href="?at=${end + 1}#s${end + 1}">${newest - end} later steps</a></div></li>`);
   htmx.process(turn());
 }
-document.addEventListener("htmx:afterSettle", ({ target }) => list.contains(target) && offerRest());
+document.addEventListener("htmx:afterSettle", ({ target }) => list.contains(target) && take(early.splice(0)));
 
 // More steps changed than were sent: those up to `up_to` were, the last there is stands at `last`.
 document.addEventListener("runsheet:behind", async ({ detail }) => {
@@ -67,8 +68,9 @@ document.addEventListener("runsheet:behind", async ({ detail }) => {
 
 // The newest step: followed until one scrolls up; while paused, what arrives waits and is counted --
 
-const [follow, newer] = [find("#follow"), find("#newer")];
-const [choice, pause] = [follow.querySelector("input"), follow.querySelector("button")];
+const newer = find("#newer");
+const choice = find("#follow input");
+const pause = find("#follow button");
 const waiting = new Map(); // step's id -> its newest line, while paused
 let isPaused = false;
 let unseen = 0; // steps below the screen that came since one looked there
@@ -102,7 +104,7 @@ pause.addEventListener("click", () => {
 });
 choice.addEventListener("change", () => choice.checked && toEnd());
 newer.addEventListener("click", toEnd);
-follow.hidden = isFiltered;
+find("#follow").hidden = isFiltered;
 
 // Whoever scrolls up wants to read; a page that grows above does not scroll by itself.
 addEventListener("scroll", () => {

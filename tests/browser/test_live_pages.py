@@ -370,6 +370,24 @@ def test_a_page_that_fell_far_behind_gets_the_rest_as_it_is_scrolled(
         expect(reader.locator("#s501")).to_be_attached()
 
 
+def test_a_step_that_changes_while_its_window_is_on_its_way_is_shown_as_it_is(
+    reader: Page, site: str, run: Run
+) -> None:
+    make_steps(run, 150)
+    Run.objects.filter(pk=run.pk).update(step_count=150)
+    answers: list[Route] = []
+    reader.route("**/*after=100*", lambda route: answers.append(route), times=1)
+    open_run(reader, site, run, "?at=1")
+    reader.locator("#steps > li.turn.later").scroll_into_view_if_needed()
+    wait_for(reader, answers, 1)
+    early = answers[0].fetch()
+    alter(run, 120, duration_ms=77_000)
+    alter(run, 5, duration_ms=77_000)
+    expect(reader.locator("#s5 .when")).to_contain_text("1:17")
+    answers[0].fulfill(response=early)
+    expect(reader.locator("#s120 .when")).to_contain_text("1:17")
+
+
 def test_a_page_behind_a_proxy_that_lets_no_stream_through_polls(
     reader: Page, site: str, run: Run
 ) -> None:
