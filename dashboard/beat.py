@@ -10,8 +10,9 @@ from typing import Any
 
 from celery import Celery, beat
 from celery.loaders.app import AppLoader
+from celery.signals import beat_init
 
-from runs import notices
+from runs import notices, watchdog
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 
@@ -37,10 +38,20 @@ class Scheduler(beat.Scheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._sent_at_rest: dict[str, float] = {}  # when, in monotonic seconds
+        self._ticked_at = time.monotonic()
         super().__init__(*args, **kwargs)
 
     def adjust(self, n: float, drift: float = 0.002) -> float:
         return float(super().adjust(n, drift))
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        self._ticked_at = time.monotonic()
+        return float(super().tick(*args, **kwargs))
+
+    def is_stuck(self) -> bool:
+        """Whether a tick takes long, and not because the broker is away."""
+        is_long = time.monotonic() - self._ticked_at > watchdog.LOOK_EVERY
+        return is_long and notices.waiting() is not None
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         if not self._may_wait(entry.task):
@@ -57,6 +68,11 @@ class Scheduler(beat.Scheduler):
             return True
         self._sent_at_rest[task] = now
         return False
+
+
+@beat_init.connect
+def watch(sender: beat.Service, **_: object) -> None:
+    watchdog.start(sender.scheduler.is_stuck, "no tick gets through; this beat ends itself")
 
 
 app = Celery("runsheet", loader=Loader, fixups=[], set_as_current=False)

@@ -94,7 +94,14 @@ def _workers(vitals: Vitals) -> Sign:
     if not vitals.redis.answers:
         return Sign(name, WARN, "Unknown while Redis is away.")
     if vitals.live_workers and (vitals.round_age or 0) <= DEAF_AFTER:
-        return Sign(name, GOOD, f"{vitals.live_workers} at work.")
+        told = f"{vitals.live_workers} at work"
+        if not vitals.lost_workers:
+            return Sign(name, GOOD, f"{told}.")
+        return Sign(
+            name, WARN, f"{told}; {', '.join(vitals.lost_workers)} not heard of any more.",
+            "Its process was killed, or it hears nothing and will end itself within a minute: look "
+            "whether another was started in its place.",
+        )  # fmt: skip
     seen = "never" if vitals.round_age is None else f"{vitals.round_age} s ago"
     return Sign(
         name, BAD, f"None at work; a round last ended {seen}.",

@@ -26,6 +26,7 @@ from runs.models import Callback, Discovery, Poll, Run, Upstream
 # A worker finishes a round of polls about once a second, if only to find nothing due.
 DEAF_AFTER = 30  # seconds
 LATE_AFTER = 60  # seconds
+LOST_FOR = 300  # seconds that a worker is missed; what keeps it has started another by then
 MOST_ERRORS = 20
 
 
@@ -93,6 +94,12 @@ class Vitals(NamedTuple):
     @property
     def live_workers(self) -> int:
         return sum(not self.is_silent(one) for one in self.workers)
+
+    @property
+    def lost_workers(self) -> list[str]:
+        """Those that fell silent lately, without having ended as they were asked to."""
+        since = self.at.timestamp() - LOST_FOR
+        return [one.name for one in self.workers if self.is_silent(one) and one.seen_at > since]
 
     @property
     def streams(self) -> int:

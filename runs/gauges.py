@@ -153,6 +153,14 @@ def told() -> Told:
     )
 
 
+def forget_own() -> None:
+    """This worker ends as it was asked to: nobody need look for it."""
+    try:
+        connection().zrem(WORKERS, own_name())
+    except redis.RedisError as error:
+        logger.warning("own name was not dropped: %s", type(error).__name__)
+
+
 def forget_the_gone() -> None:
     """Drop the names of processes that nobody has heard of for long."""
     before = time.time() - FORGOTTEN_AFTER

@@ -108,8 +108,7 @@ def alone(what: str, within: float) -> Iterator[None]:
 
 def beat() -> None:
     """A worker finished a round, be there anything due or not: it is alive and hears."""
-    global _own_beat
-    _own_beat = time.monotonic()
+    hear()
     try:
         connection().set(WORKER_KEY, int(time.time()))
     except redis.RedisError as error:
@@ -149,12 +148,18 @@ def last_beat() -> int | None:
     return int(value) if isinstance(value, bytes) else None
 
 
-_own_beat: float | None = None
+_heard_at: float | None = None
+
+
+def hear() -> None:
+    """A message came to this process, and was done."""
+    global _heard_at
+    _heard_at = time.monotonic()
 
 
 def own_silence() -> float | None:
-    """Seconds since this process finished a round; None if it never did."""
-    return None if _own_beat is None else time.monotonic() - _own_beat
+    """Seconds since this process finished a round or heard itself; None if it never did."""
+    return None if _heard_at is None else time.monotonic() - _heard_at
 
 
 def silence() -> float | None:
@@ -163,10 +168,10 @@ def silence() -> float | None:
     return None if beat_at is None else time.time() - beat_at
 
 
-def waiting() -> int | None:
+def waiting(queue: str = settings.CELERY_TASK_DEFAULT_QUEUE) -> int | None:
     """Messages that no worker has taken yet; None while Redis is away."""
     try:
-        return connection().llen(settings.CELERY_TASK_DEFAULT_QUEUE)
+        return connection().llen(queue)
     except redis.RedisError:
         return None
 

@@ -2,11 +2,24 @@
 
 import datetime as dt
 import logging
+from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from runs import breaker, callbacks, claims, discovery, gauges, places, poller, spending, watchdog
+from runs import (
+    breaker,
+    callbacks,
+    claims,
+    discovery,
+    gauges,
+    hearing,
+    notices,
+    places,
+    poller,
+    spending,
+    watchdog,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +53,18 @@ def register_callbacks() -> None:
     callbacks.register_due()
 
 
+@shared_task(name="runs.hear")
+def hear() -> None:
+    """What a worker says to itself, to know whether it hears."""
+    notices.hear()
+    gauges.round_ended(())
+
+
+@worker_init.connect
+def listen_for_itself(sender: Any, **_: object) -> None:
+    hearing.listen(sender.app)
+
+
 @worker_ready.connect
 def start_afresh(**_: object) -> None:
     """A restart may have brought another key, network or version: nothing waits for an old
@@ -48,7 +73,8 @@ def start_afresh(**_: object) -> None:
     discovery.wake()
     places.retry_quarantined()
     gauges.forget_the_gone()
-    watchdog.start()
+    why = "messages wait and nothing is heard; this worker ends itself"
+    watchdog.start(lambda: hearing.is_suspect(hear), why)
 
 
 @worker_shutting_down.connect
@@ -56,3 +82,8 @@ def finish(**_: object) -> None:
     """Ask about nothing further, and be gone soon."""
     poller.wind_down()
     watchdog.end_soon()
+
+
+@worker_shutdown.connect
+def say_farewell(**_: object) -> None:
+    gauges.forget_own()

@@ -1,8 +1,10 @@
 """A worker that is alive and hears nothing ends itself; whoever keeps it starts another.
 
 Workers have gone deaf after Redis restarted while Celery's own heartbeat went on (celery#8030,
-#10205), so only finished rounds of polls count. What hangs as a whole cannot watch itself: `up`
-watches its worker from outside by the same signs.
+#10205), so only what was heard and done counts. Where others take all messages, a worker that has
+heard none for a while sends one to itself, the way the others come. A beat that does not get
+through a round ends itself too. What hangs as a whole cannot watch itself: `up` watches its worker
+and beat from outside by the same signs.
 """
 
 import logging
@@ -10,8 +12,7 @@ import os
 import signal
 import threading
 import time
-
-from runs import notices
+from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +49,18 @@ def _is_long(silent: float | None) -> bool:
     return silent is None or abs(silent) > LOOK_EVERY  # a clock may have been set back
 
 
-def start() -> None:
-    """Watch this process from a thread of its own."""
-    threading.Thread(target=_watch, name="watchdog", daemon=True).start()
+def start(is_suspect: Callable[[], bool], why: str) -> None:
+    """Watch this process from a thread of its own; end it, saying `why`, when it looked suspect for
+    long."""
+    threading.Thread(target=_watch, args=(is_suspect, why), name="watchdog", daemon=True).start()
 
 
-def _watch() -> None:
+def _watch(is_suspect: Callable[[], bool], why: str) -> None:
     watch = Watch()
     while True:
         time.sleep(LOOK_EVERY)
-        suspect = is_worker_suspect(notices.own_silence(), notices.waiting())
-        if watch.has_seen_enough(time.monotonic(), is_suspect=suspect):
-            logger.critical("messages wait and nothing is heard; this worker ends itself")
+        if watch.has_seen_enough(time.monotonic(), is_suspect=is_suspect()):
+            logger.critical("%s", why)
             end()
 
 

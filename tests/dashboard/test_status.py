@@ -49,6 +49,15 @@ def test_who_is_a_stranger_sees_nothing(client: Client) -> None:
         assert answer["Location"].startswith("/accounts/login/")
 
 
+def test_a_worker_that_fell_silent_is_missed_for_five_minutes() -> None:
+    all_well()
+    for age, state in ((10, signs.GOOD), (45, signs.WARN), (299, signs.WARN), (301, signs.GOOD)):
+        notices.connection().zadd(gauges.WORKERS, {"other/7": time.time() - age})
+        sign = seen()["Workers"]
+        assert sign.state == state, age
+        assert ("other/7 not heard of" in sign.told) is (state == signs.WARN)
+
+
 def test_no_worker_and_no_beat_are_told_apart() -> None:
     all_well()
     notices.connection().set(notices.WORKER_KEY, int(time.time()) - 45)
