@@ -6,6 +6,7 @@ stands in the audit log, where the looks themselves are.
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dashboard import watermarks
@@ -27,11 +28,14 @@ def run_looked(request: HttpRequest, run_id: str) -> HttpResponse:
 
 @require_POST
 def lists_looked(request: HttpRequest) -> HttpResponse:
-    """Form: `newest`, the key of the latest run that the page knew of; `back` from the button."""
+    """Form: `newest`, the key of the latest run that the page knew of; `back`, where the button
+    was pressed."""
     watermarks.looked(_person(request), _number(request, "newest"))
     if "back" not in request.POST:
         return HttpResponse(status=204)
-    return redirect("runs" if request.POST["back"] == "runs" else "overview")
+    back = request.POST["back"]
+    is_ours = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    return redirect(back if is_ours else "overview")
 
 
 def _person(request: HttpRequest) -> int:

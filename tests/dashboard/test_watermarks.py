@@ -1,6 +1,7 @@
 """What came since somebody last looked: told by a page that is left, shown by the next."""
 
 import datetime as dt
+from html import unescape
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -134,9 +135,14 @@ def test_the_lists_say_what_came_and_name_the_runs_that_one_knows(viewer_client:
         ):
             assert said in words, said
         assert "One that nobody opened" not in words
-    back = viewer_client.post("/runs/looked/", {"back": "runs"}, follow=True)
-    assert back.redirect_chain == [("/runs/", 302)]
+    address = "/runs/?q=lease&amp;status=failed"
+    assert f'name="back" value="{address}"' in viewer_client.get(unescape(address)).text
+    back = viewer_client.post("/runs/looked/", {"back": unescape(address)}, follow=True)
+    assert back.redirect_chain == [(unescape(address), 302)]
     assert "new run" not in back.text
+    for elsewhere in ("//evil.example/", "https://evil.example/", "/\\evil.example", "runs", ""):
+        back = viewer_client.post("/runs/looked/", {"back": elsewhere})
+        assert back.url == "/", elsewhere
 
 
 def test_an_end_that_was_read_late_is_news_once(viewer_client: Client):
