@@ -104,7 +104,9 @@ pause.addEventListener("click", () => {
 });
 choice.addEventListener("change", () => choice.checked && toEnd());
 newer.addEventListener("click", toEnd);
-find("#follow").hidden = isFiltered;
+// What is filtered has no end to follow, and its keys nothing to press.
+if (isFiltered) find("#follow").remove();
+else find("#follow").hidden = false;
 
 // Whoever scrolls up wants to read; a page that grows above does not scroll by itself.
 addEventListener("scroll", () => {

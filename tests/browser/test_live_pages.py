@@ -153,6 +153,17 @@ def test_a_page_without_a_match_says_so_alone_while_the_run_goes_on(
     expect(reader.locator("#steps > li")).to_have_count(0)
 
 
+def test_the_keys_to_follow_and_to_wait_do_nothing_where_steps_are_filtered(
+    reader: Page, site: str, run: Run
+) -> None:
+    make_steps(run, 12, tool_output=None, duration_ms=None)
+    open_run(reader, site, run, "?type=tool_call")
+    reader.keyboard.press("w")
+    reader.keyboard.press("f")
+    alter(run, 2, tool_output='{"chunks": "found"}', duration_ms=77_000)
+    expect(reader.locator("#s2 .took")).to_have_text("1:17")
+
+
 def test_the_whole_request_appears_when_the_details_bring_it(
     reader: Page, site: str, run: Run
 ) -> None:
