@@ -1,4 +1,5 @@
-"""The list of runs and the admin's, over very many runs, beside the same page of a few runs."""
+"""The overview, the list of runs and the admin's, over very many runs, beside the same page of a
+few runs."""
 
 import datetime as dt
 import html
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from benchmarks.figures import Bench, Figure, Growth, Result, bests, quantile, timed, value
 from dashboard import watermarks
-from runs import bulk, searching
+from runs import bulk, searching, spending
 from runs.models import Agent, Poll, Run
 
 ROUNDS = 3
@@ -69,6 +70,7 @@ def measure(bench: Bench) -> Iterator[Result]:
     user = User.objects.create_superuser("bench")
     client.force_login(user)
     addresses = {name: f"/runs/?{query}" for name, query in QUERIES.items()} | ADMIN
+    addresses["overview"] = "/"
     whole = SIZES[bench.database]
     points: list[tuple[int, float]] = []
     few: dict[str, float] = {}
@@ -129,6 +131,7 @@ def fill(size: int) -> None:
     with _without_indexes():
         for start in range(have, size, 5_000):
             _add(chance, range(start, min(start + 5_000, size)))
+    spending.rebuild()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 

@@ -8,16 +8,15 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from dashboard import filters
 from dashboard.rows import for_rows
 from dashboard.templatetags.runsheet import money_text
-from runs import agents, freshness, notices
+from runs import agents, freshness, notices, spending
 from runs.models import Run
+from runs.spending import Sums
 
 DAYS = 14
 MOST_RUNNING = 12
@@ -29,30 +28,9 @@ TOP = 5
 # What it cost --------------------------------------------------------------------------------
 
 
-class Spent(NamedTuple):
-    """`silent`: ended runs that reported no cost. `open`: active ones that reported none yet.
-    `unread`: ended ones of which the list alone has told so far."""
-
-    micros: int = 0
-    runs: int = 0
-    silent: int = 0
-    open: int = 0
-    unread: int = 0
-
-    def __add__(self, other: object) -> "Spent":
-        if not isinstance(other, Spent):
-            return NotImplemented
-        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
-
-    @property
-    def is_known(self) -> bool:
-        """Whether any run reported a cost; a sum over none would be a made-up zero."""
-        return self.runs > self.silent + self.open + self.unread
-
-
 class Day(NamedTuple):
     day: dt.date
-    spent: Spent
+    spent: Sums
     height: int  # of 100
 
     @property
@@ -73,15 +51,15 @@ class Share(NamedTuple):
     """One agent's or model's part of the week; `query` opens its runs."""
 
     label: str
-    spent: Spent
+    spent: Sums
     width: int  # of 100
     query: str
 
 
 class Costs(NamedTuple):
-    today: Spent
-    week: Spent
-    week_before: Spent
+    today: Sums
+    week: Sums
+    week_before: Sums
     days: list[Day]
     by_agent: list[Share]
     by_model: list[Share]
@@ -96,20 +74,6 @@ class Costs(NamedTuple):
         return any(day.spent.silent for day in self.days)
 
 
-_UNTOLD = Q(cost_micros=None)
-OF_GROUP = {
-    "micros": Sum("cost_micros", default=0),
-    "runs": Count("pk"),
-    "silent": Count("pk", filter=_UNTOLD & ~Q(status__in=Run.ACTIVE) & Q(version__gt=0)),
-    "open": Count("pk", filter=_UNTOLD & Q(status__in=Run.ACTIVE)),
-    "unread": Count("pk", filter=_UNTOLD & ~Q(status__in=Run.ACTIVE) & Q(version=0)),
-}
-
-
-def _spent(group: Mapping[str, Any]) -> Spent:
-    return Spent(*(group[name] for name in Spent._fields))
-
-
 def _part(number: int, of: int) -> int:
     """Whole percent, at least 1 for something."""
     return max(number * 100 // of, 1) if number > 0 and of > 0 else 0
@@ -117,56 +81,57 @@ def _part(number: int, of: int) -> int:
 
 def costs(now: dt.datetime) -> Costs:
     today = timezone.localdate(now)
-    first = today - dt.timedelta(days=DAYS - 1)
-    runs = Run.objects.filter(
-        listed_at__gte=filters.midnight(first),
-        listed_at__lt=filters.midnight(today + dt.timedelta(days=1)),
-    ).order_by()
-    groups = runs.annotate(day=TruncDate("listed_at")).values("day").annotate(**OF_GROUP)
-    by_day = {group["day"]: _spent(group) for group in groups}
-    spent = [by_day.get(first + dt.timedelta(days=day), Spent()) for day in range(DAYS)]
+    first, first_of_week = (today - dt.timedelta(days=days - 1) for days in (DAYS, 7))
+    rows = [row for row in spending.since(first) if first <= row.day <= today]
+    by_day = spending.summed((row.day, row.sums) for row in rows)
+    spent = [by_day.get(first + dt.timedelta(days=day), Sums()) for day in range(DAYS)]
     highest = max(day.micros for day in spent)
-    week = runs.filter(listed_at__gte=filters.period_start("7d", now))
-    in_week = sum(spent[-7:], Spent())
+    week = [row for row in rows if row.day >= first_of_week]
+    by_agent = spending.summed((row.agent_id, row.sums) for row in week)
+    by_model = spending.summed((row.model, row.sums) for row in week)
+    in_week = sum(spent[-7:], Sums())
     return Costs(
         today=spent[-1],
         week=in_week,
-        week_before=sum(spent[-14:-7], Spent()),
+        week_before=sum(spent[-14:-7], Sums()),
         days=[
             Day(first + dt.timedelta(days=at), day, _part(day.micros, highest))
             for at, day in enumerate(spent)
         ],
-        by_agent=_shares(week, "agent", F("agent_id"), in_week),
-        by_model=_shares(week, "model", Coalesce("usage_model", "model"), in_week),
+        by_agent=_shares("agent", by_agent, in_week),
+        by_model=_shares("model", by_model, in_week),
     )
 
 
-def _shares(runs: QuerySet[Run], name: str, of: Combinable, whole: Spent) -> list[Share]:
+def _shares(name: str, groups: Mapping[str | None, Sums], whole: Sums) -> list[Share]:
     """The TOP groups by cost, and the others as one, so that the parts sum to the whole."""
-    groups: list[Any] = list(
-        runs.annotate(of=of)
-        .values("of")
-        .annotate(**OF_GROUP)
-        .order_by(F("micros").desc(), F("runs").desc(), F("of").asc())[:TOP]
-    )
-    names = agents.names(group["of"] for group in groups) if name == "agent" else {}
-    highest = groups[0]["micros"] if groups else 0
+    told = [(of, spent) for of, spent in groups.items() if spent.runs]
+    top = sorted(told, key=_by_cost)[:TOP]
+    names = agents.names(of for of, _ in top) if name == "agent" else {}
+    highest = top[0][1].micros if top else 0
     shares = [
         Share(
-            names.get(group["of"], group["of"] or "not reported"),
-            _spent(group),
-            _part(group["micros"], highest),
-            filters.Asked(from_="7d", sort="cost", **{name: group["of"]}).query()
-            if group["of"]
-            else "",
+            names.get(of or "", of or "not reported"),
+            spent,
+            _part(spent.micros, highest),
+            _week_of(**{name: of}) if of else "",
         )
-        for group in groups
+        for of, spent in top
     ]
-    shown = sum((share.spent for share in shares), Spent())
-    rest = Spent(*(all_ - part for all_, part in zip(whole, shown, strict=True)))
+    rest = whole + -sum((share.spent for share in shares), Sums())
     if rest.runs:
         shares.append(Share("all others", rest, _part(rest.micros, highest), "from=7d&sort=cost"))
     return shares
+
+
+def _week_of(agent: str = "", model: str = "") -> str:
+    return filters.Asked(from_="7d", sort="cost", agent=agent, model=model).query()
+
+
+def _by_cost(group: tuple[str | None, Sums]) -> tuple[Any, ...]:
+    """The dearest first, then what most runs are of, then by name."""
+    of, spent = group
+    return -spent.micros, -spent.runs, of is None, of or ""
 
 
 # What runs, and what needs somebody ----------------------------------------------------------

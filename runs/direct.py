@@ -157,6 +157,15 @@ def change(model: type[Model], key: int, changed: Mapping[str, Any]) -> None:
         asked.execute(_update(model, tuple(changed)), (*row, key))
 
 
+def add(model: type[Model], columns: Mapping[str, Any]) -> None:
+    """Insert a row of `columns`, named as the attributes."""
+    row = [
+        _field(model, name).get_db_prep_save(value, connection) for name, value in columns.items()
+    ]
+    with cursor() as asked:
+        asked.execute(_insert(model, tuple(columns)), row)
+
+
 def put(row: Model, unique: Sequence[str]) -> None:
     """Insert `row`, or write it over the one that is there with the same columns `unique`."""
     model = type(row)
@@ -258,6 +267,13 @@ def _update(model: type[Model], names: tuple[str, ...]) -> str:
     changes = ", ".join(f"{_column(model, name)} = %s" for name in names)
     key = _quoted(str(model._meta.pk.column))
     return f"UPDATE {_table(model)} SET {changes} WHERE {key} = %s"
+
+
+@lru_cache(maxsize=8)
+def _insert(model: type[Model], names: tuple[str, ...]) -> str:
+    columns = ", ".join(map(partial(_column, model), names))
+    marks = ", ".join(["%s"] * len(names))
+    return f"INSERT INTO {_table(model)} ({columns}) VALUES ({marks})"
 
 
 @lru_cache(maxsize=8)

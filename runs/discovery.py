@@ -21,7 +21,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from runs import agents, breaker, columns, leases, notices, poller, schedule
+from runs import agents, breaker, columns, direct, leases, notices, poller, schedule, spending
 from runs.casedev import network
 from runs.casedev.client import DEADLINE, Client, client, is_run_id
 from runs.casedev.errors import CaseDevError, NotFound, Rejected, Unreadable
@@ -150,6 +150,7 @@ def _take_all(held: Discovery, pages: list[_Page]) -> bool:
 
 def _hold(held: Discovery) -> Discovery | None:
     """The row, locked until the transaction ends; None if the claim is lost."""
+    direct.end_if_idle()
     ours = Discovery.objects.select_for_update().filter(pk=held.pk, fence=held.fence)
     return ours.first()
 
@@ -249,11 +250,11 @@ def _store_new(listed: list[ListedRun], notes: Notes) -> list[Run]:
     if not listed:
         return []
     now = _now()
-    Run.objects.bulk_create(
-        [_new_run(str(run.id), columns.of_listed_run(run, notes), now) for run in listed],
-        ignore_conflicts=True,
+    # None of them can have come meanwhile: who adds a run by hand holds the same row.
+    runs = Run.objects.bulk_create(
+        _new_run(str(run.id), columns.of_listed_run(run, notes), now) for run in listed
     )
-    runs = list(Run.objects.filter(run_id__in=[run.id for run in listed]))
+    spending.add(runs)
     poller.schedule_new(runs, now)
     return runs
 
@@ -327,11 +328,17 @@ def _ask_and_store(run_id: str, case_dev: Client) -> Run:
 
 def _store_named(run_id: str) -> Run:
     now = _now()
+    Discovery.objects.get_or_create(pk=Discovery.SOLE)
     with transaction.atomic():
-        run, _ = Run.objects.get_or_create(
+        direct.end_if_idle()
+        # A walk counts as new what it did not know when it took this row.
+        Discovery.objects.select_for_update().get(pk=Discovery.SOLE)
+        run, is_new = Run.objects.get_or_create(
             run_id=run_id,
             defaults={"listed_at": now, "first_seen_at": now, "changed_at": now},
         )
+        if is_new:
+            spending.add([run])
         poller.schedule_new([run], now)
     return run
 

@@ -112,9 +112,11 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     is_new = bool(changed) or tally is not None or entries or run.version == 0
     if is_new:
         _keep_replaced(run, changed, version, now)
-        if "cost_micros" in changed:
-            spending.add((changed["cost_micros"] or 0) - (run.cost_micros or 0))
+        moves = run.version == 0 or not spending.COLUMNS.isdisjoint(changed)
+        spent = spending.part(run) if moves else None
         _write(run, changed | {"version": version, "changed_at": now})
+        if spent is not None:
+            spending.move(spent, spending.part(run))
         if {"prompt", "summary"} & changed.keys():
             searching.keep([run])
     if reading.packed is not None:

@@ -85,7 +85,7 @@ def make_run(status: str = "completed", **fields: Any) -> Run:
         if name.startswith("poll_")
     }
     run = Run.objects.create(**run_fields(status, **fields))
-    spending.add(run.cost_micros or 0)
+    spending.add([run])
     searching.keep([run])
     make_poll(run, **of_poll)
     return run
@@ -106,6 +106,7 @@ def make_runs(number: int, **fields: Any) -> list[Run]:
         Run(**run_fields(**({"created_at": now - dt.timedelta(minutes=index)} | fields)))
         for index in range(number)
     )
+    spending.add(runs)
     searching.keep(runs)
     return runs
 
@@ -165,10 +166,12 @@ def make_entries(run: Run, number: int = 2, **fields: Any) -> list[UsageEntry]:
         }
         entries.append(UsageEntry(run=run, position=position, **(values | fields)))
     UsageEntry.objects.bulk_create(entries)
+    before = spending.part(run)
     costs = [cost for cost in run.entries.values_list("cost_micros", flat=True) if cost is not None]
     run.entry_count = run.entries.count()
     run.entries_cost_micros = sum(costs) if costs else None
     if run.summary_cost_micros is None:
         run.cost_micros = run.entries_cost_micros
     run.save(update_fields=["entry_count", "entries_cost_micros", "cost_micros"])
+    spending.move(before, spending.part(run))
     return entries

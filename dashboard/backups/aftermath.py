@@ -21,6 +21,7 @@ from dashboard.audit import acts
 from dashboard.audit.models import Act
 from dashboard.backups.carry import Account, Carried, named, revocable
 from dashboard.models import ShareLink, SharingSwitch
+from runs import spending
 from runs.models import Discovery, Poll, Run, Upstream
 
 # Added to the versions of runs that go on: an open page may have seen later ones than are kept.
@@ -67,6 +68,7 @@ def _schedule(now: dt.datetime, fence: int) -> None:
         last_error="",
     )
     Run.objects.exclude(poll__due_at=None).update(version=F("version") + VERSIONS_AHEAD)
+    spending.rebuild()  # a version tells whether a run was ever read
     # The whole list is walked again: runs were made since that this database has never seen.
     Discovery.objects.update(
         fence=Greatest(F("fence"), Value(ahead)),

@@ -7,7 +7,7 @@ from runs.models.outline import Outline
 from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
 from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
-from runs.models.spent import Spent
+from runs.models.spent import Spent, SpentByDay, SpentInAll
 from runs.models.words import RunText
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "Run",
     "RunText",
     "Spent",
+    "SpentByDay",
+    "SpentInAll",
     "Step",
     "Upstream",
     "UsageEntry",

@@ -15,7 +15,9 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
+from runs import spending
 from runs.models import Poll, Run, Step, UsageEntry
+from tests import recounted
 from tests.chaos.rig import Rig
 from tests.product import until
 
@@ -75,6 +77,9 @@ class Checker:
                 groups = entries.values(grouping).annotate(cost=Sum("cost_micros"))
                 total = sum(group["cost"] or 0 for group in groups.order_by())
                 assert total == cost, f"I2: {original.id} by {grouping}: {total}, not {cost}"
+        assert recounted.kept() == recounted.of_runs(), "I2: the sums of days"
+        micros = Run.objects.aggregate(total=Sum("cost_micros", default=0))["total"]
+        assert spending.total() == micros, "I2: the sum of all"
 
     def _prove_repetition_is_silent(self) -> None:
         """I7: read once more, nothing changes and nothing is told."""

@@ -40,7 +40,7 @@ run = Run.objects.create(run_id="run_old", status="completed", prompt="Old words
     first_seen_at=now, changed_at=now, version=1)
 for run_id, status in (("run_goes", "running"), ("run_cut", "failed")):
     Run.objects.create(run_id=run_id, status=status, started_at=now, listed_at=now,
-        first_seen_at=now, changed_at=now, version=1, cost_micros=70)
+        first_seen_at=now, changed_at=now, version=1, cost_micros=70, usage_model="m")
 for number, revoked in enumerate([None, now]):
     digest = hashlib.sha256(b"token%d" % number).digest()
     link = ShareLink.objects.create(run=run, token_digest=digest, purpose=f"Old {number}",
@@ -57,8 +57,10 @@ from dashboard.audit.models import Act
 from dashboard.disclosure.rules import EVERYTHING
 from dashboard.models import ShareLink, ShareView
 from runs import spending
-from runs.models import Run
+from runs.models import Run, SpentInAll
+from tests import recounted
 
+recounted.check()
 opened = sharing.opened_by("token0")
 reading = Permission.objects.filter(group__name="admin", codename="view_auditentry")
 acts.record(Act.LOOK, run="run_old")
@@ -71,6 +73,9 @@ print(json.dumps({
     "views": ShareView.objects.filter(is_robot=False).count(),
     "words": Run.objects.get(run_id="run_old").prompt,
     "spent": spending.total(),
+    "days": [[str(day), agent, model, *sums] for (day, agent, model), sums
+        in sorted(recounted.kept().items(), key=str)],
+    "zone": SpentInAll.objects.get().zone,
     "going": list(Run.objects.filter(going_since=now).values_list("run_id", flat=True)),
     "given passwords": GivenPassword.objects.count(),
     "log": chain.verify().number,
@@ -115,6 +120,10 @@ def test_old_links_get_a_name_and_keep_their_count_of_views(after: Any) -> None:
 def test_the_record_and_the_accounts_stay_as_they_were(after: Any) -> None:
     assert after["words"] == "Old words"
     assert after["spent"] == 140
+    assert after["days"] == [
+        *(["2026-11-01", None, "m", 140, 2, 0, 0, 0], ["2026-11-01", None, None, 0, 1, 1, 0, 0])
+    ]
+    assert after["zone"] == "UTC"
     assert after["going"] == ["run_goes"]
     assert after["given passwords"] == 0
     assert after["pending"] == 0

@@ -23,13 +23,14 @@ DAY = dt.timedelta(days=1)
 
 def grow(run: Run, steps: int = 0, micros: int = 0, **fields: Any) -> None:
     """The run as a later poll finds it."""
+    before = spending.part(run)
     run.version += 1
     if micros:
-        spending.add(micros)
         fields |= {"cost_micros": (run.cost_micros or 0) + micros}
     for name, value in fields.items():
         setattr(run, name, value)
     run.save()
+    spending.move(before, spending.part(run))
     if steps:
         make_steps(run, steps)
 
