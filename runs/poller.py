@@ -33,6 +33,7 @@ from runs import (
     schedule,
     searching,
     sync,
+    turns,
 )
 from runs.casedev import network
 from runs.casedev.client import Answer, Client, client
@@ -321,7 +322,9 @@ def _settle(asked: Asked, this: Round) -> Report:
         return Report(Outcome.UNCHANGED if is_ours else Outcome.OVERTAKEN, took=asked.took)
     try:
         is_watched = held.run in this.looked_at
-        return Report(_store(held, answer, asked.seen, is_watched=is_watched), took=asked.took)
+        with turns.of(len(answer.body)):
+            outcome = _store(held, answer, asked.seen, is_watched=is_watched)
+        return Report(outcome, took=asked.took)
     except Unreadable as unreadable:
         return Report(_failed(held, unreadable), unreadable, asked.took)
 

@@ -11,11 +11,12 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from runs import bulk, notices, poller
+from runs import bulk, notices, poller, turns
 from runs.claims import release
 from runs.models import Fingerprint, Payload, Poll, Run, Upstream
 from runs.poller import Outcome, Round
 from tests.factories import make_runs
+from tests.product import until
 from tests.runs.answers import client_of, details, reply, step
 from tests.runs.polling import (
     MINUTE,
@@ -233,4 +234,25 @@ def test_a_connection_that_broke_between_two_rounds_is_made_anew(
     make_due(*runs)
     assert api.poll() == 4
     assert "could not be stored" not in caplog.text
+    assert not Poll.objects.exclude(leased_until=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_answer_waits_for_its_turn_and_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "LARGE", 2 * poller.BIG)
+    runs = [due_run() for _ in range(3)]
+    large = {run.run_id for run in runs[:2]}
+    words = "word " * poller.BIG
+    api = Api(lambda run_id: now_details(run_id, guidance=words if run_id in large else "few"))
+    with ThreadPoolExecutor(1) as beside:
+        with turns.of(turns.LARGE + 1):  # somebody else's turn
+            polling = beside.submit(api.poll)
+            until(lambda: poll_of(runs[2]).last_ok_at, 20, "the small answer")
+            assert [poll_of(run).last_ok_at for run in runs[:2]] == [None, None]
+        assert polling.result(20) == 3
+        beside.submit(lambda: connection.close()).result()
+    poller.rest()
+    assert {run.guidance for run in Run.objects.filter(run_id__in=large)} == {words}
     assert not Poll.objects.exclude(leased_until=None).exists()
