@@ -6,7 +6,7 @@ For columns of numbers, texts and times in UTC; nothing else is made fit for the
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import batched, chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db.models import DateTimeField, Model
 from runs import direct
 
 FEW = 20  # rows; more go to PostgreSQL by COPY, which has a price of its own
+AT_ONCE = 200  # rows that SQLite is given, so that no more of them are held than these
 
 
 def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> int:
@@ -36,9 +37,12 @@ def insert(model: type[Model], rows: Iterable[Mapping[str, Any]]) -> int:
             return _copy(f"COPY {table} ({names}) FROM STDIN", values)
         rows = iter(first)
     marks = ", ".join(["%s"] * len(fields))
-    adapted = _values(fields, rows)
-    _execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", adapted)
-    return len(adapted)
+    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+    count = 0
+    for some in batched(rows, AT_ONCE):
+        _execute(statement, _values(fields, some))
+        count += len(some)
+    return count
 
 
 def update(

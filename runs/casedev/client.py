@@ -1,6 +1,7 @@
 """The HTTP client of Case.dev: one a process, every answer bounded in time and in size."""
 
 import datetime as dt
+import io
 import json
 import re
 import time
@@ -122,7 +123,7 @@ class Client:
         try:
             with network.deadline(lambda: ends_at), self._sent(method, path, **sent) as response:
                 if response.is_success:
-                    body = b"".join(_bounded(response, self._body_cap, ends_at))
+                    body = _whole(_bounded(response, self._body_cap, ends_at))
                     return Answer(body, dt.datetime.now(dt.UTC))
                 problem = _refusal(response, ends_at)
         except httpx.TimeoutException:
@@ -171,6 +172,21 @@ def _bounded(response: httpx.Response, cap: int, ends_at: float) -> Iterator[byt
     if encoding == "gzip":
         pieces = _inflated(_capped(pieces, cap))
     return _capped(pieces, cap)
+
+
+def _whole(pieces: Iterator[bytes]) -> bytes:
+    """All `pieces` as one. To join a list of them would hold a large answer twice; what this holds
+    beyond it is an eighth."""
+    first = next(pieces, b"")
+    second = next(pieces, None)
+    if second is None:
+        return first  # as most answers are
+    with io.BytesIO() as whole:  # or an error on the way would hold what had come by then
+        whole.write(first)
+        whole.write(second)
+        for piece in pieces:
+            whole.write(piece)
+        return whole.getvalue()
 
 
 def _in_time(pieces: Iterator[bytes], ends_at: float) -> Iterator[bytes]:

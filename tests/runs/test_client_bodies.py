@@ -31,6 +31,18 @@ def test_a_gzip_body_is_inflated_wherever_its_pieces_are_cut() -> None:
         assert streaming(pieces, content_encoding="gzip").details("run_1").body == whole
 
 
+def test_a_large_answer_is_held_once() -> None:
+    size = 2**16
+    tracemalloc.start()
+    try:
+        body = streaming(bytes(size) for _ in range(160)).details("run_1").body
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(body) == 160 * size
+    assert most < 1.5 * len(body)
+
+
 def test_all_members_of_a_gzip_body_are_read() -> None:
     packed = gzip.compress(b'{"id":') + gzip.compress(b'"run_1"}')
     for size in (3, len(packed)):

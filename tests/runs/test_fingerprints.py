@@ -1,6 +1,7 @@
 """What tells one answer, and one list, from another."""
 
 import threading
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -194,3 +195,21 @@ def test_copied_rows_are_the_rows_that_are_inserted_one_by_one() -> None:
     assert list(run.steps.values_list(*names)) == list(other.steps.values_list(*names))
     assert run.steps.count() == count
     assert run.steps.get(position=1).content == "\\N"
+
+
+@pytest.mark.django_db
+def test_rows_are_inserted_as_they_are_made_and_never_held_all_together() -> None:
+    run, count, size = due_run(), 2_000, 20_000
+    values = dict.fromkeys((field.attname for field in Step._meta.concrete_fields), None)
+    values |= {"run_id": run.pk, "type": "output", "unanswered": False, "failed": False}
+    values |= {"changed_version": 1, "tool_input": "null", "tool_output": "null"}
+    places = range(1, count + 1)
+    rows = (values | {"position": place, "content": "x" * (size + place)} for place in places)
+    tracemalloc.start()
+    try:
+        assert bulk.insert(Step, rows) == count
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert run.steps.count() == count
+    assert most < count * size / 2
