@@ -4,7 +4,6 @@ before. The floor of the time reads the same rows of the database and writes the
 import csv
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.utils import timezone
 
 from benchmarks import lists, sync
 from benchmarks.figures import Bench, Figure, value
-from benchmarks.processes import memory, peak
+from benchmarks.processes import forget_peak, peak
 from dashboard import filters
 from dashboard.exports import form_csv, form_xlsx, tables
 from dashboard.exports.pieces import Piece
@@ -47,8 +46,7 @@ def _figures(
     made: Callable[[Table], Iterator[Piece]],
     floor: float,
 ) -> Iterator[Figure]:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is told from here
-    before = memory()[0]
+    before = forget_peak()
     octets, seconds = _taken(made(table()))
     yield Figure(
         what=what,

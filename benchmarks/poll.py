@@ -53,12 +53,14 @@ def measure(bench: Bench) -> Iterator[Figure]:
     )
 
 
-def make_runs(count: int, steps: int, first: int = 0) -> list[Run]:
-    """Runs that the stand-in knows, from number `first` on, with a place in the schedule."""
+def make_runs(count: int, steps: int, first: int = 0, size: int | None = None) -> list[Run]:
+    """Runs that the stand-in knows, from number `first` on, with a place in the schedule; `size`
+    is that of a step, if not the stand-in's."""
     now = timezone.now()
+    of_size = "" if size is None else f"_{size}"
     runs = [
         Run(
-            run_id=f"run_{number}_{steps}",
+            run_id=f"run_{number}_{steps}{of_size}",
             listed_at=now,
             first_seen_at=now,
             changed_at=now,
