@@ -96,8 +96,33 @@ def test_a_table_says_why_there_is_no_figure_and_counts_none_of_it() -> None:
         *("page, 100 steps", "page, 1,000 steps", "heap, 100 steps", "heap, 1,000 steps")
     ]
     unseen = "no such row within 180 s"
-    assert rows[2][1:] == ["50 ms", unseen, "200 ms", "5 ms (bare)", "0.25 x"]
-    assert rows[4][1:] == ["2 MB", "-", "-", "", ""]
+    assert rows[2][1:] == ["50 ms", unseen, "200 ms", "5 ms (bare)", "0.25 x", "", ""]
+    assert rows[4][1:] == ["2 MB", "-", "-", "", "", "", ""]
+
+
+def test_a_line_says_whether_ours_is_as_many_times_each_peer_as_was_promised() -> None:
+    report = Report()
+    times = {"phoenix": 20.0, "mlflow": 10.0}
+    for what, ours in (("kept", 4_000), ("missed", 3_999)):
+        for steps in (100, 1_000):
+            line = report.line(what, "steps/s", steps, times=times, group="ingest")
+            for name, figure in zip(TITLES, (ours, 200, 400), strict=True):
+                line.add(name, figure)
+    unknown = report.line("unknown", "steps/s", times=times)
+    unknown.add("runsheet", 4_000)
+    unknown.add("mlflow", 400)
+    rows = [
+        [cell.strip() for cell in row.split("|")]
+        for row in table(report.in_order(), TITLES).splitlines()
+    ]
+    assert [(row[0], row[-1]) for row in rows[2:]] == [
+        *(("kept, 100 steps", "yes"), ("missed, 100 steps", "NO")),
+        *(("kept, 1,000 steps", "yes"), ("missed, 1,000 steps", "NO")),
+        ("unknown", ""),
+    ]
+    assert rows[2][-2] == "≥ 20 x phoenix, ≥ 10 x mlflow"
+    unknown.lack("mlflow", "failed")
+    assert unknown.is_met is None
 
 
 def test_the_floor_of_storing_stores_each_step_once(tmp_path: Path) -> None:

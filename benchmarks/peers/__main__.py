@@ -145,7 +145,7 @@ def _write(
 
 
 def _as_json(line: Any) -> dict[str, Any]:
-    return msgspec.to_builtins(line) | {"ratio": line.ratio}  # type: ignore[no-any-return]
+    return msgspec.to_builtins(line) | {"ratio": line.ratio, "is_met": line.is_met}  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
