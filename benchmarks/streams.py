@@ -1,4 +1,5 @@
-"""A thousand open streams on one run, beside a thousand of a bare ASGI application."""
+"""A thousand open streams on one run, of a thousand people, beside a thousand of a bare ASGI
+application."""
 
 import asyncio
 import os
@@ -7,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -24,9 +26,13 @@ from dashboard.processes import tie_to_parent
 from runs import notices, outlines
 from runs.models import Poll, Run, Step
 
-OURS = "dashboard.asgi:application"
-STREAMS = 1_000
+OURS = "benchmarks.counted:application"
+STREAMS, QUICK_STREAMS = 1_000, 200
 FEW_STREAMS = (1, 10, 100)
+PEOPLE, QUICK_PEOPLE = (
+    500,
+    20,
+)  # each with an account and a session; more streams than these share them evenly
 CHANGES, FEW_CHANGES = 10, 3
 PAUSE = 2.0  # seconds between two changes
 
@@ -81,8 +87,9 @@ class Watcher:
     async def in_thread[T](self, act: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.thread, act)
 
-    async def open(self, port: int, path: str, cookie: str, number: int) -> None:
+    async def open(self, port: int, path: str, cookies: Sequence[str], number: int) -> None:
         for _ in range(number):
+            cookie = cookies[len(self.tasks) % len(cookies)]
             self.tasks.append(asyncio.create_task(self._read(port, path, cookie)))
             if len(self.tasks) % 50 == 0:
                 await asyncio.sleep(0.2)
@@ -123,22 +130,21 @@ def measure(bench: Bench) -> Iterator[Result]:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     call_command("collectstatic", interactive=False, verbosity=0)
-    run, cookie = _ground()
+    run = _ground()
+    cookies = sessions(QUICK_PEOPLE if bench.quick else PEOPLE)
     connection.close()
     path = f"/runs/{run.run_id}/live/?since={run.version}"
 
     def ours_over(processes: int, number: int, changes: int) -> Spread:
         change = lambda _: step(run)  # noqa: E731
-        return asyncio.run(_spread(OURS, processes, number, path, cookie, change, changes))
+        return asyncio.run(_spread(OURS, processes, number, path, cookies, change, changes))
 
-    points = [
-        (number, quantile(ours_over(1, number, FEW_CHANGES).times, 0.99)) for number in FEW_STREAMS
-    ]
-    for processes, number in ((1, STREAMS), (2, 2 * STREAMS)):
-        if bench.quick and processes > 1:
-            continue
+    few = FEW_STREAMS if bench.quick else (*FEW_STREAMS, 2 * STREAMS)
+    points = [(number, quantile(ours_over(1, number, FEW_CHANGES).times, 0.99)) for number in few]
+    streams = QUICK_STREAMS if bench.quick else STREAMS
+    for processes, number in ((1, streams), (2, 2 * streams)):
         floor = asyncio.run(
-            _spread("benchmarks.bare:application", processes, number, "/", "", _tick, CHANGES)
+            _spread("benchmarks.bare:application", processes, number, "/", [""], _tick, CHANGES)
         )
         ours = ours_over(processes, number, CHANGES)
         points += [(number, quantile(ours.times, 0.99))] if processes == 1 else []
@@ -147,7 +153,7 @@ def measure(bench: Bench) -> Iterator[Result]:
         what="a change to all streams, p99",
         by="streams",
         unit="ms",
-        points=tuple(points),
+        points=tuple(sorted(points)),
         at_most=LINEAR,
     )
 
@@ -169,6 +175,13 @@ def _figures(processes: int, number: int, ours: "Spread", floor: "Spread") -> It
         floor_is="bare ASGI",
         targets=(value(48.0),),
     )
+    if ours.rendered is not None:
+        yield Figure(
+            what=f"how often a process rendered a change for {number:,} streams, {servers}",
+            ours=ours.rendered,
+            unit="",
+            targets=(value(1.0),),
+        )
     if ours.connections is not None:
         yield Figure(
             what=f"most connections to the database, {number:,} streams, {servers}",
@@ -180,11 +193,13 @@ def _figures(processes: int, number: int, ours: "Spread", floor: "Spread") -> It
 
 class Spread(NamedTuple):
     """`times` from a change to a stream, in milliseconds; `memory` in kilobytes a stream;
-    `connections` to PostgreSQL at most, but for those of this process."""
+    `connections` to PostgreSQL at most, but for those of this process; `rendered` by a process a
+    change, on average."""
 
     times: list[float]
     memory: float
     connections: int | None
+    rendered: float | None
 
 
 async def _spread(
@@ -192,7 +207,7 @@ async def _spread(
     processes: int,
     number: int,
     path: str,
-    cookie: str,
+    cookies: Sequence[str],
     change: Callable[[list[int]], object],
     changes: int,
 ) -> Spread:
@@ -201,19 +216,26 @@ async def _spread(
     try:
         for server in servers:
             server.wait()
-            await watcher.open(server.port, path, cookie, 1)
+            await watcher.open(server.port, path, cookies, 1)
         before = sum(server.memory for server in servers)
         for server in servers:
-            await watcher.open(server.port, path, cookie, number // processes - 1)
+            await watcher.open(server.port, path, cookies, number // processes - 1)
         memory = (sum(server.memory for server in servers) - before) / number / 1000
         ports = [server.port for server in servers]
         await watcher.spread(lambda: change(ports))
         times: list[float] = []
         connections: list[int | None] = []
+        rendered = -_rendered(ports) if application == OURS else 0
         for _ in range(changes):
             times += await watcher.spread(lambda: change(ports))
             connections.append(await watcher.in_thread(_connections))
-        return Spread(times, memory, max(filter(None, connections), default=None))
+        rendered += _rendered(ports) if application == OURS else 0
+        return Spread(
+            times,
+            memory,
+            max(filter(None, connections), default=None),
+            rendered / changes / processes if application == OURS else None,
+        )
     finally:
         for task in watcher.tasks:
             task.cancel()
@@ -234,6 +256,12 @@ def _connections() -> int | None:
         return int(cursor.fetchone()[0])
 
 
+def _rendered(ports: list[int]) -> int:
+    """Changes, by all the servers so far."""
+    told = (httpx.get(f"http://127.0.0.1:{port}/rendered", trust_env=False) for port in ports)
+    return sum(int(answer.raise_for_status().text) for answer in told)
+
+
 def _tick(ports: list[int]) -> None:
     for port in ports:
         with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -243,7 +271,7 @@ def _tick(ports: list[int]) -> None:
             connection.recv(1_000)
 
 
-def _ground() -> tuple[Run, str]:
+def _ground() -> Run:
     now = timezone.now()
     run = Run.objects.create(
         run_id="run_streams",
@@ -257,10 +285,21 @@ def _ground() -> tuple[Run, str]:
         version=1,
     )
     Poll.objects.create(run=run, last_ok_at=now, due_at=now)
-    client = Client()
-    client.force_login(User.objects.create_superuser("bench"))
-    name = settings.SESSION_COOKIE_NAME
-    return run, f"{name}={client.cookies[name].value}"
+    return run
+
+
+def sessions(number: int) -> list[str]:
+    """Cookies of `number` people who are signed in, each with an account."""
+    members = Group.objects.get(name="member")
+    cookies = []
+    for place in range(number):
+        user = User.objects.create_user(f"bench{place}")
+        user.groups.add(members)
+        client = Client()
+        client.force_login(user)
+        name = settings.SESSION_COOKIE_NAME
+        cookies.append(f"{name}={client.cookies[name].value}")
+    return cookies
 
 
 def step(run: Run) -> None:
