@@ -19,8 +19,8 @@ from runs.simulator.testing import SimulatorServer
 from tests import browsers
 from tests.product import PASSWORD, Product
 
-STEPS = 40
-COUNTED = 20  # the last ones: the first are there before anybody looks
+COUNTED, QUICK_COUNTED = 60, 5  # the last ones
+AHEAD = 15  # steps that are there before anybody looks
 # Not a multiple of the interval, or every step would meet the poller at the same moment.
 SECONDS_A_STEP = 1.7
 
@@ -40,14 +40,16 @@ def measure(bench: Bench) -> Iterator[Figure]:
         )
         try:
             product.start()
-            yield from _figures(_delays(product, case_dev))
+            counted = QUICK_COUNTED if bench.quick else COUNTED
+            yield from _figures(_delays(product, case_dev, counted))
         finally:
             product.end()
 
 
-def _delays(product: Product, case_dev: SimulatorServer) -> list[float]:
+def _delays(product: Product, case_dev: SimulatorServer, counted: int) -> list[float]:
+    steps = AHEAD + counted
     run = case_dev.world.start(
-        "synthetic", steps=STEPS, step_bytes=2_000, seconds=STEPS * SECONDS_A_STEP
+        "synthetic", steps=steps, step_bytes=2_000, seconds=steps * SECONDS_A_STEP
     )
     assert product.manage("add", run.id).returncode == 0
     with sync_playwright() as playwright:
@@ -57,14 +59,15 @@ def _delays(product: Product, case_dev: SimulatorServer) -> list[float]:
         page = browser.new_page()
         _log_in(page, f"{product.url}/runs/{run.id}/")
         page.evaluate(_NOTE_ARRIVALS)
-        page.locator(f"#s{STEPS}").wait_for(state="attached", timeout=120_000)
+        limit = 1_000 * (steps * SECONDS_A_STEP + 60)
+        page.locator(f"#s{steps}").wait_for(state="attached", timeout=limit)
         seen_at: dict[str, float] = page.evaluate("window.seenAt")
         browser.close()
     there_at = {
         f"s{number}": dt.datetime.fromisoformat(step["visibleAt"]).timestamp() * 1000
         for number, step in enumerate(case_dev.world.ledger(run.id)["steps"], start=1)
     }
-    return [seen_at[name] - there_at[name] for name in list(there_at)[-COUNTED:]]
+    return [seen_at[name] - there_at[name] for name in list(there_at)[-counted:]]
 
 
 def _log_in(page: Page, url: str) -> None:
