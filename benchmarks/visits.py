@@ -13,10 +13,11 @@ from benchmarks.figures import Bench, Figure, Growth, Result, in_turns, value
 from benchmarks.peers import browser, environments, floors, servers
 from benchmarks.peers.browser import Visit
 from benchmarks.peers.products import Runsheet
-from benchmarks.peers.upstream import Upstream
+from benchmarks.peers.upstream import STEP_BYTES, Upstream
 from runs.simulator.testing import SimulatorServer
 
-SIZES = (10, 100, 1_000, 20_000)
+SIZES = (10, 100, 1_000, 20_000, 100_000)
+MOST_BYTES = 40_000_000  # of the texts of a run: an answer above 64 MB is refused
 ROUNDS = 5
 
 
@@ -33,7 +34,7 @@ def measure(bench: Bench) -> Iterator[Result]:
             product.sign_in()
             upstream = Upstream(case_dev, folder)
             for steps in SIZES[1:2] if bench.quick else SIZES:
-                sent = upstream.make(steps)
+                sent = upstream.make(steps, min(STEP_BYTES, MOST_BYTES // steps))
                 product.take(sent)
                 seen, floor, last = _visited(product.page(sent), product, bare.url, bench)
                 points.append((steps, seen))

@@ -30,14 +30,14 @@ class Upstream:
         self.simulator = simulator
         self.folder = folder
 
-    def make(self, steps: int) -> Sent:
+    def make(self, steps: int, step_bytes: int = STEP_BYTES) -> Sent:
         """A new ended run of `steps` steps, a second each. From now on the list tells of it."""
         world = self.simulator.world
         began_ms = world.now_ms() - (ENDED_AGO + steps) * 1_000
         run = world.start(
             "synthetic",
             steps=steps,
-            step_bytes=STEP_BYTES,
+            step_bytes=step_bytes,
             seconds=steps,
             created_ms=began_ms,
         )
