@@ -162,9 +162,9 @@ class Promise(NamedTuple):
 
 def _promises(only: list[int] | None) -> set[Promise]:
     """What the schedule says now of the runs `only`, or of all."""
-    rows = Poll.objects.exclude(due_at=None).values_list("pk", "due_at")
+    rows = Poll.objects.values_list("pk", "due_at")
     rows = rows if only is None else rows.filter(pk__in=only)
-    return {Promise(pk, due_at.timestamp()) for pk, due_at in rows.iterator()}
+    return {Promise(pk, due_at.timestamp()) for pk, due_at in rows.iterator() if due_at}
 
 
 def lags_behind(

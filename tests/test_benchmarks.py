@@ -4,13 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from benchmarks import fleet, lists, writes
 from benchmarks.figures import Figure, Growth, in_turns, quantile, ratio, value
 from benchmarks.sections import SECTIONS
 from benchmarks.table import table
+from runs.models import Poll, Run
 from tests import environment
+from tests.factories import make_run
 from tests.product import ROOT
 
 
@@ -50,6 +54,33 @@ def test_what_is_timed_in_turns_leaves_the_first_turn_out() -> None:
     assert taken == [[1, 2], [3, 4]]
     assert order == ["a", "b"] * 3
     assert [quantile([4, 1, 3, 2], share) for share in (0.5, 0.75, 1)] == [2, 3, 4]
+
+
+def test_a_poll_is_late_by_when_it_arrived_and_one_that_never_came_by_all_that_has_passed() -> None:
+    arrived = {1: [100.0, 105.2, 110.1], 2: [100.0]}
+    promised = [
+        *(fleet.Promise(1, 105.0), fleet.Promise(1, 110.3)),  # a claim may be a little early
+        *(fleet.Promise(2, 105.0), fleet.Promise(2, 121.0)),  # the last was not due by then
+    ]
+    lags, overdue = fleet.lags_behind(promised, arrived, 120.0)
+    assert lags == [pytest.approx(0.2), 0.0, 15.0]
+    assert overdue == 1
+
+
+def test_each_second_request_of_a_question_is_for_another_value() -> None:
+    asked = {lists.Values(Random(seed), 100_000)["number"] for seed in range(20)}
+    assert len(asked) == 20
+    for name, address in lists.ADDRESSES.items():
+        assert "{" not in address.format_map(lists.Values(Random(1), 1_000)), name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_are_written_are_counted_but_for_those_of_one_table() -> None:
+    run = make_run("running")
+    changed = Run.objects.filter(pk=run.pk)
+    assert writes.rows(lambda: Poll.objects.update(failures=0), but_of=Poll) == 0
+    assert writes.rows(lambda: changed.update(version=7), but_of=Poll) == 1
+    assert writes.rows(lambda: changed.count(), but_of=Poll) == 0
 
 
 def test_each_section_is_a_module_that_measures() -> None:
