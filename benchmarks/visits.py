@@ -17,7 +17,7 @@ from benchmarks.peers.upstream import STEP_BYTES, Upstream
 from runs.simulator.testing import SimulatorServer
 
 SIZES = (10, 100, 1_000, 20_000, 100_000)
-MOST_BYTES = 40_000_000  # of the texts of a run: an answer above 64 MB is refused
+MOST_BYTES = 30_000_000  # of the texts of a run: an answer above 64 MB is refused
 ROUNDS = 5
 
 
