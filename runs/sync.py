@@ -102,7 +102,9 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     entries = items.sync_entries(run, usage.entries, kept, version, now, notes)
     fresh = _settled(run, reading.sent, notes) | {"unreported": columns.unreported(details)}
     fresh |= _counted_steps(tally) if tally is not None else {}
-    fresh |= _counted_entries(run, len(usage.entries or ()), notes) if entries else {}
+    if entries:
+        fresh |= _counted_entries(run, len(usage.entries or ()), notes)
+        fresh["entries_version"] = version
     fresh |= _derived(run, fresh)
     fresh["contradictions"] = _contradictions(run, notes, now)
     if fresh["status"] in Run.TERMINAL and not run.is_terminal:

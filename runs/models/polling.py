@@ -10,6 +10,10 @@ from runs.models.record import Run
 
 
 class PollQuerySet(models.QuerySet["Poll"]):
+    def scheduled(self) -> Self:
+        """What will be asked about again. The lanes lead SQLite to the index."""
+        return self.filter(lane__in=Poll.Lane.values, due_at__isnull=False)
+
     def due(self, now: dt.datetime, early: dt.timedelta = dt.timedelta()) -> Self:
         """What is due or will be `early`, and held by nobody now."""
         return self.filter(
@@ -64,6 +68,14 @@ class Poll(models.Model):
         indexes = (
             models.Index(
                 fields=["lane", "due_at"], condition=Q(due_at__isnull=False), name="claim_due"
+            ),
+            models.Index(
+                fields=["-last_error_at"], condition=Q(failures__gt=0), name="status_failing"
+            ),
+            models.Index(
+                fields=["-quarantined_at", "-run"],
+                condition=Q(quarantined_at__isnull=False),
+                name="overview_unread",
             ),
         )
 

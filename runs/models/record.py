@@ -93,6 +93,9 @@ class Run(models.Model):
         null=True, help_text="Null while the API reports no list of entries."
     )
     entries_cost_micros = models.BigIntegerField(null=True)
+    entries_version = models.PositiveBigIntegerField(
+        null=True, help_text="In which the entries last changed; null if before this was kept."
+    )
     cost_micros = models.BigIntegerField(
         null=True, help_text="The summary's cost, else the sum of entries, else not reported."
     )
@@ -145,6 +148,11 @@ class Run(models.Model):
                 fields=["end_read_at"],
                 condition=Q(end_read_at__isnull=False),
                 name="news_of_ends",
+            ),
+            models.Index(
+                fields=["completed_at"],
+                condition=Q(end_read_at=None, completed_at__isnull=False),
+                name="news_of_found",
             ),
             models.Index(fields=["-step_count", "-id"], name="list_by_steps"),
             models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),
@@ -268,10 +276,16 @@ class Step(models.Model):
                 condition=Q(vanished_at__isnull=False),
                 name="timeline_gone",
             ),
+            # Calls that nothing has answered first, then by the place of what answers them.
             models.Index(
-                fields=["run", "position"],
+                fields=["run", "partner", "position"],
                 condition=Q(vanished_at=None, unanswered=True),
                 name="sync_open_calls",
+            ),
+            models.Index(
+                fields=["run", "position"],
+                condition=Q(vanished_at=None, failed=True),
+                name="clues_of_steps",
             ),
         )
 
@@ -324,7 +338,20 @@ class UsageEntry(models.Model):
                 name="one_entry_a_position",
             ),
         )
-        indexes = (models.Index(fields=["entry_id"], name="admin_entry_id"),)
+        indexes = (
+            models.Index(fields=["entry_id"], name="admin_entry_id"),
+            # In part, or SQLite would count and add up entries by it, and take twice as long.
+            models.Index(
+                fields=["run", "timestamp"],
+                condition=Q(vanished_at=None, timestamp__isnull=False),
+                name="match_by_time",
+            ),
+            models.Index(
+                fields=["run", "position"],
+                condition=Q(vanished_at=None, status_code__gte=400),
+                name="clues_of_entries",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"entry {self.position}"
