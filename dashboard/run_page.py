@@ -12,7 +12,7 @@ from dashboard.live import sight
 from dashboard.rendering import markdown, payload
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
-from runs import agents, breaker, costs, evidence, freshness, oddities
+from runs import agents, breaker, costs, evidence, freshness, oddities, outlines
 from runs.models import Payload as Body
 from runs.models import Poll, Run
 
@@ -67,7 +67,7 @@ def head(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
         "shown_as_of": poll.last_ok_at if poll else None,
         "contradictions": odd[:CONTRADICTIONS_SHOWN],
         "more_contradictions": odd[CONTRADICTIONS_SHOWN:],
-        "clues": evidence.clues(run),
+        "clues": evidence.clues(run, outline.of(run)),
     }
 
 
@@ -82,9 +82,10 @@ def no_steps(run: Run) -> dict[str, Any]:
 
 def _oddities(run: Run) -> list[dict[str, Any]]:
     """What does not agree in the record as it stands, in the shape of a contradiction."""
-    gone, open_calls = (outline.of(run).gone, 0) if run.step_count else (0, 0)
-    if run.status == Run.Status.COMPLETED and run.step_count:
-        open_calls = run.steps.filter(vanished_at=None, unanswered=True, partner=None).count()
+    gone = open_calls = 0
+    if run.step_count:
+        tally = outline.of(run)
+        gone, open_calls = tally.gone, outlines.open_calls(run, tally)
     return [
         {"text": text, "at": None} for text in oddities.of(run, open_calls=open_calls, gone=gone)
     ]

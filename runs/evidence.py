@@ -9,10 +9,12 @@ from typing import NamedTuple
 from django.db.models import F, TextField
 from django.db.models.functions import Cast, Left, Length
 
-from runs import causes, outcomes
-from runs.models import Run, Step
+from runs import causes, costs, outcomes
+from runs.models import Run
+from runs.tally import SPOKEN, Tally
 
 MOST = 3  # of a kind
+LOOKED_BACK = 1_000  # places among which the last words are looked for
 SEARCHED = 4_000_000  # characters of logs; longer ones are not read for a page
 SANDBOX_LIMIT = dt.timedelta(minutes=30)
 NEAR_LIMIT = dt.timedelta(seconds=45)
@@ -29,11 +31,13 @@ class Clue(NamedTuple):
     place: int | None = None
 
 
-def clues(run: Run) -> list[Clue]:
-    """Nothing for a run that did not fail. A few queries."""
+def clues(run: Run, tally: Tally) -> list[Clue]:
+    """Nothing for a run that did not fail. A few queries, each by an index of what it looks for.
+    `tally`: of the run's steps."""
     if run.status != Run.Status.FAILED:
         return []
-    found = [_issues(run), _logs(run), _runtime(run), _calls(run), _steps(run), _last_words(run)]
+    found = [_issues(run), _logs(run), _runtime(run), _calls(run), _steps(run)]
+    found.append(_last_words(run, tally))
     unlike: dict[tuple[str, str], Clue] = {}  # what was said thrice is told once, where it was last
     for clue in (clue for kind in found for clue in kind):
         unlike.setdefault((clue.fact, clue.said), clue)
@@ -73,7 +77,7 @@ def _runtime(run: Run) -> Iterator[Clue]:
 
 
 def _calls(run: Run) -> Iterator[Clue]:
-    failed = run.entries.filter(vanished_at=None, status_code__gte=400)
+    failed = run.entries.filter(vanished_at=None, status_code__gte=costs.ERROR_FROM)
     for entry in failed.order_by("-position")[:MOST]:
         called = " ".join(part for part in (entry.method, entry.endpoint) if part)
         fact = f"A call of {entry.service or 'a service'} was answered {entry.status_code}."
@@ -88,15 +92,18 @@ def _steps(run: Run) -> Iterator[Clue]:
         reason = outcomes.failure(tool, output, len(output or "") <= outcomes.PREFIX)
         fact = f"{tool or 'A tool'} failed."
         yield Clue(f"Step {position}", fact, causes.line(reason), "timeline", position)
-    unanswered = present.filter(unanswered=True, partner=None).order_by("-position").first()
-    if unanswered:
-        fact = f"{unanswered.tool_name or 'A tool'} never answered."
-        place = unanswered.position
-        yield Clue(f"Step {place}", fact, "", "timeline", place)
+    # In the order of `sync_open_calls`, also for PostgreSQL.
+    unanswered = present.filter(unanswered=True, partner=None).order_by("-partner", "-position")
+    for position, tool in unanswered.values_list("position", "tool_name")[:1]:
+        fact = f"{tool or 'A tool'} never answered."
+        yield Clue(f"Step {position}", fact, "", "timeline", position)
 
 
-def _last_words(run: Run) -> Iterator[Clue]:
-    spoken = run.steps.filter(vanished_at=None, type__in=(Step.Type.OUTPUT, Step.Type.THINKING))
+def _last_words(run: Run, tally: Tally) -> Iterator[Clue]:
+    if not tally.spoken_at:
+        return
+    near = (tally.spoken_at - LOOKED_BACK + 1, tally.spoken_at)
+    spoken = run.steps.present().filter(type__in=SPOKEN, position__range=near)
     last = (
         spoken.exclude(content=None)
         .annotate(opening=Left(F("content"), causes.LONGEST + 1))

@@ -3,8 +3,8 @@ run's tally. Called by sync within its transaction; the work follows the steps t
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import batched
-from operator import itemgetter
+from itertools import batched, chain
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -27,7 +27,14 @@ def of(run: Run) -> Tally:
     stored = Outline.objects.filter(run_id=run.pk).values_list("body", flat=True).first()
     if stored is not None:
         return _decoder.decode(bytes(stored))
-    return _tallied(run) if run.step_count else Tally()
+    return _tallied(run) if run.step_count else Tally(open_calls=0)
+
+
+def open_calls(run: Run, tally: Tally) -> int:
+    """How many calls of `run` nothing has answered; asked of the steps if `tally` is too old."""
+    if tally.open_calls is not None:
+        return tally.open_calls
+    return run.steps.present().filter(unanswered=True, partner=None).count()
 
 
 def marks(step: Mapping[str, Any]) -> dict[str, bool]:
@@ -79,7 +86,7 @@ class Follower:
         """The run's tally as it is now."""
         kept = _kept(self.run)
         is_judged = kept.rule == outcomes.RULE if kept else not self.run.step_count
-        tally = _decoder.decode(bytes(kept.body)) if kept else Tally()
+        tally = _decoder.decode(bytes(kept.body)) if kept else Tally(open_calls=0)
         if is_judged and not self.is_rearranged and self._follow(tally):
             _keep(self.run, tally)
             return tally
@@ -119,7 +126,7 @@ def rebuild(run: Run, judge: bool = False) -> Tally:
 
 
 def _tallied(run: Run) -> Tally:
-    tally = Tally(gone=run.steps.exclude(vanished_at=None).count())
+    tally = Tally(gone=run.steps.exclude(vanished_at=None).count(), open_calls=0)
     tally.add(_facts(run.steps.present()))
     return tally
 
@@ -145,13 +152,12 @@ def _facts(steps: QuerySet[Step]) -> Iterator[Fact]:
 def _pair(run: Run, since: int) -> list[tuple[Fact, Fact]]:
     """Pair the steps from position `since` on anew; the facts that changed, before and after."""
     steps = run.steps.present()
-    waiting = steps.filter(
-        Q(partner=None) | Q(partner__gte=since),
-        unanswered=True,
-        position__lt=since,
-    )
+    # Two ranges of `sync_open_calls`: calls without an answer, and those answered by what follows.
+    waiting = steps.filter(unanswered=True, partner=None, position__lt=since)
+    answered = steps.filter(unanswered=True, partner__gte=since)
     following = steps.filter(Q(type__in=USES) | Q(partner__isnull=False), position__gte=since)
-    facts = {fact.position: fact for some in (waiting, following) for fact in _facts(some)}
+    found = chain.from_iterable(map(_facts, (waiting, answered, following)))
+    facts = {fact.position: fact for fact in sorted(found, key=attrgetter("position"))}
     answers = pairing.pair(facts.values())
     partners = answers | {result: call for call, result in answers.items()}
     changed = []

@@ -49,6 +49,11 @@ class Fact(NamedTuple):
         return ended(self.timestamp, self.duration_ms)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it is a call that nothing has answered."""
+        return self.unanswered and self.partner is None
+
+    @property
     def lane(self) -> int:
         """Index of its count in a cell."""
         if self.type in SPOKEN:
@@ -124,6 +129,7 @@ class Kind(NamedTuple):
 
 class Tally(msgspec.Struct):
     """`spoken_at`: position of the last step that is no use of a tool; 0 if there is none.
+    `open_calls`: calls without an answer; None in one that was kept before they were counted.
 
     `first_at` and `last_at` are their earliest and latest time, `last_end_at` the latest end.
     `untimed` places steps without a time by their position.
@@ -131,6 +137,7 @@ class Tally(msgspec.Struct):
 
     kinds: dict[Kind, int] = {}
     gone: int = 0
+    open_calls: int | None = None
     spoken_at: int = 0
     first_at: dt.datetime | None = None
     last_at: dt.datetime | None = None
@@ -182,6 +189,7 @@ class Tally(msgspec.Struct):
             for fact in some:
                 self._cells(fact).add(_place(fact), fact)
             self._stretch(some)
+            self._open(sum(fact.is_open for fact in some))
 
     def turn(self, old: Fact, new: Fact) -> bool:
         """Take `new` for `old`. False: the tally cannot tell what follows, and is as it was."""
@@ -196,6 +204,7 @@ class Tally(msgspec.Struct):
         self._count(_kind_of(new))
         self._cells(new).move(_place(new), old, new)
         self._stretch((new,))
+        self._open(new.is_open - old.is_open)
         return True
 
     def _counted_as(self, kind: Kind) -> Kind:
@@ -207,6 +216,10 @@ class Tally(msgspec.Struct):
     def _count(self, kind: Kind, times: int = 1) -> None:
         kind = self._counted_as(kind)
         self.kinds[kind] = self.kinds.get(kind, 0) + times
+
+    def _open(self, more: int) -> None:
+        if self.open_calls is not None:
+            self.open_calls += more
 
     def _cells(self, fact: Fact) -> Cells:
         return self.untimed if fact.timestamp is None else self.timed

@@ -6,12 +6,16 @@ import json
 import pytest
 from django.test import Client
 
-from runs import evidence
+from runs import evidence, outlines
 from runs.evidence import Clue
-from runs.models import Step
+from runs.models import Run, Step
 from tests.factories import make_entries, make_run, make_steps
 
 pytestmark = pytest.mark.django_db
+
+
+def clues(run: Run) -> list[Clue]:
+    return evidence.clues(run, outlines.of(run))
 
 
 def test_the_whole_record_is_searched_and_each_clue_says_where_it_stands() -> None:
@@ -28,7 +32,7 @@ def test_the_whole_record_is_searched_and_each_clue_says_where_it_stands() -> No
     bad = json.dumps("bash: casedevv: command not found")
     run.steps.filter(pk=failing.pk).update(tool_output=bad, failed=True)
     run.steps.filter(pk=waiting.pk).update(tool_output=None, unanswered=True)
-    found = evidence.clues(run)
+    found = clues(run)
     assert found == [
         Clue("Issue 1", "", "Two exhibits had no text", "result"),
         Clue("Issue 3", "", "b", "result"),
@@ -54,17 +58,17 @@ def test_the_end_of_the_sandbox_is_a_clue() -> None:
     start = dt.datetime(2026, 11, 2, 10, 0, tzinfo=dt.UTC)
     end = start + dt.timedelta(minutes=30, seconds=9)
     run = make_run("failed", started_at=start, completed_at=end, step_count=0)
-    assert [clue.where for clue in evidence.clues(run)] == ["Time"]
+    assert [clue.where for clue in clues(run)] == ["Time"]
 
 
 def test_logs_too_long_to_be_searched_say_so() -> None:
     run = make_run("failed", logs=[["runner", "x" * evidence.SEARCHED]], step_count=0)
-    (clue,) = evidence.clues(run)
+    (clue,) = clues(run)
     assert (clue.where, clue.fact) == ("Logs", "They are too long to be searched here.")
 
 
 def test_a_run_that_did_not_fail_needs_no_explanation() -> None:
-    assert evidence.clues(make_run("completed", issues=["x"])) == []
+    assert clues(make_run("completed", issues=["x"])) == []
 
 
 def test_the_page_quotes_and_links_what_was_found(viewer_client: Client) -> None:
@@ -84,6 +88,7 @@ def test_the_page_says_what_does_not_agree(viewer_client: Client) -> None:
     run = make_run("completed", duration_ms=1_000)
     make_steps(run, 2)
     run.steps.filter(position=2).update(tool_output=None, unanswered=True)
+    outlines.rebuild(run)
     html = viewer_client.get(f"/runs/{run.run_id}/").content.decode()
     assert "Its usage tells of 1 s, its start and end of 221 s." in html
     assert "The run completed, but 1 tool call has no answer." in html

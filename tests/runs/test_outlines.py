@@ -72,6 +72,7 @@ def in_cells(tally: Tally) -> dict[str, Any]:
     """A tally that may be compared: cells that were kept from the start may be coarser."""
     plain: dict[str, Any] = msgspec.to_builtins(
         {"kinds": sorted(map(str, tally.kinds.items())), "gone": tally.gone, "at": tally.spoken_at}
+        | {"open": tally.open_calls}
     )
     return plain | {
         "timed": sum(sum(cell[2:]) for cell in tally.timed.cells.values()),
@@ -94,6 +95,44 @@ def test_an_outline_that_followed_each_answer_is_the_one_made_of_all_steps_at_on
             anew = derived(run)
             assert followed[1] == anew[1], f"marks, seed {seed}, answer {number}"
             assert in_cells(followed[0]) == in_cells(anew[0]), f"tally, seed {seed}, {number}"
+
+
+def test_calls_without_an_answer_are_counted_as_answers_come_and_go():
+    call = {"type": "tool_call", "toolName": "bash"}
+    result = {"type": "tool_result", "toolName": "bash", "toolOutput": "ok"}
+    steps = [call | {"id": "a"}, call | {"id": "b"}]
+    run = take(new_run(), steps)
+
+    def open_now() -> tuple[int | None, list[int]]:
+        still = run.steps.present().filter(unanswered=True, partner=None).order_by("position")
+        return outlines.of(run).open_calls, list(still.values_list("position", flat=True))
+
+    assert open_now() == (2, [1, 2])
+    run = take(run, [*steps, result | {"id": "c"}])
+    assert open_now() == (1, [1]), "the last call is the one that is answered"
+    run = take(run, [*steps, result | {"id": "c"}, result | {"id": "d"}])
+    assert open_now() == (0, [])
+    run = take(run, [*steps, result | {"id": "c"}])
+    assert open_now() == (1, [1]), "an answer vanished"
+    run = take(run, [*steps, call | {"id": "e"}, result | {"id": "c"}])
+    assert open_now() == (2, [1, 2]), "a call came between: the answer is that call's"
+    run = take(run, [call | {"id": "a", "toolOutput": "done"}, *steps[1:], call | {"id": "e"}])
+    assert open_now() == (2, [2, 3]), "one carries its own output by now, and the answer went"
+    run = take(run, [])
+    assert open_now() == (0, [])
+
+
+def test_a_tally_of_before_they_were_counted_has_them_asked_for():
+    run = take(new_run(), [{"id": "a", "type": "tool_call", "toolName": "bash"}])
+    old = msgspec.msgpack.decode(bytes(Outline.objects.get().body))
+    del old["open_calls"]
+    Outline.objects.update(body=msgspec.msgpack.encode(old))
+    tally = outlines.of(run)
+    assert tally.open_calls is None
+    assert outlines.open_calls(run, tally) == 1
+    more = [{"id": letter, "type": "tool_call", "toolName": "bash"} for letter in "abc"]
+    run = take(run, more)
+    assert outlines.open_calls(run, outlines.of(run)) == 3
 
 
 def test_the_same_answer_again_writes_no_outline():
