@@ -26,12 +26,6 @@ METADATA_READ = 4_000
 METADATA_VALUES = 60
 KEPT_RUNS = 12
 
-GROUPINGS: tuple[tuple[By, str], ...] = (
-    ("kind", "By kind"),
-    ("service", "By service"),
-    ("endpoint", "By endpoint"),
-    ("model", "By model"),
-)
 # Label, path, column, and the column of the entries that should sum to it.
 SUMMARY = (
     ("Cost", "usage.summary.costMicros", "summary_cost_micros", "cost_micros"),
@@ -80,9 +74,9 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """All that the entries of a run add up to, at one version."""
+    """All that the entries of a run add up to, while they are `as_of`."""
 
-    version: int
+    as_of: tuple[int | None, ...]
     count: int
     total: Total
     groupings: list[Grouping]
@@ -164,11 +158,13 @@ def entries(
 
 
 def sums(run: Run) -> Sums:
+    """They are made anew when an entry changes, and not when a step does."""
     key = run.pk, run.first_seen_at
+    as_of = run.entries_version, run.entry_count, run.entries_cost_micros
     with _lock:
         known = _kept.get(key)
-    if known is None or (known.version, known.count) != (run.version, run.entry_count):
-        known = _summed(run)
+    if known is None or known.as_of != as_of:
+        known = _summed(run, as_of)
     with _lock:
         _kept[key] = known
         _kept.move_to_end(key)
@@ -177,27 +173,27 @@ def sums(run: Run) -> Sums:
     return known
 
 
-def _summed(run: Run) -> Sums:
+def _summed(run: Run, as_of: tuple[int | None, ...]) -> Sums:
     names = Figures._fields[:-1]
     rows = run.entries.filter(vanished_at=None).order_by("position").values_list(*names)
     figures = [Figures(*row) for row in rows]
+    total, groups = costs.summed(figures)
     return Sums(
-        version=run.version,
+        as_of=as_of,
         count=run.entry_count or 0,
-        total=costs.total(figures),
-        groupings=[_grouping(by, label, figures) for by, label in GROUPINGS],
+        total=total,
+        groupings=[_grouping(by, found) for by, found in groups.items()],
         chart=chart.draw(costs.cumulative(figures)),
         untimed=sum(f.timestamp is None and f.cost_micros is not None for f in figures),
         uncosted=sum(f.cost_micros is None for f in figures),
     )
 
 
-def _grouping(by: By, label: str, figures: list[Figures]) -> Grouping:
-    groups = costs.totals(figures, by)
+def _grouping(by: By, groups: list[Total]) -> Grouping:
     top = max((group.cost_micros or 0 for group in groups), default=0)
     # A fold for one or two groups would be longer than they are.
     shown = GROUPS_SHOWN if len(groups) > GROUPS_SHOWN + 2 else len(groups)
-    return Grouping(by, label, groups[:shown], groups[shown:], top)
+    return Grouping(by, f"By {by}", groups[:shown], groups[shown:], top)
 
 
 def _has_downstream(run: Run) -> bool:

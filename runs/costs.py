@@ -5,12 +5,14 @@ that the API no longer lists (`vanished_at`) is in no sum.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 type By = Literal["kind", "service", "endpoint", "model"]
 
+GROUPINGS: tuple[By, ...] = ("kind", "service", "endpoint", "model")
+type _Numbers = tuple[int | None, ...]  # as in Total; None: not reported
 ERROR_FROM = 400  # status codes from here on tell of a failed call
 
 
@@ -62,13 +64,21 @@ class Reconciliation:
 class Total:
     """One group. `label` is None where entries name no service, endpoint or model."""
 
-    label: str | None
-    count: int
-    errors: int
-    cost_micros: int | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    total_tokens: int | None
+    label: str | None = None
+    count: int = 0
+    errors: int = 0
+    cost_micros: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class Summed(NamedTuple):
+    """All entries as one group, and groups by each name: the dearest first, and those without any
+    reported cost last."""
+
+    total: Total
+    groups: dict[By, list[Total]]
 
 
 def reconcile(run: Summarised, entries: Iterable[Costed]) -> Reconciliation:
@@ -83,20 +93,15 @@ def compare(entries_micros: int | None, summary_micros: int | None) -> Reconcili
     return Reconciliation(entries_micros, summary_micros, difference, difference == 0)
 
 
-def totals(entries: Iterable[Costed], by: By) -> list[Total]:
-    """A total a group, the dearest first; groups without any reported cost come last."""
-    groups: dict[str | None, list[Costed]] = {}
+def summed(entries: Iterable[Costed], by: Sequence[By] = GROUPINGS) -> Summed:
+    """The entries are gone through once; what is alike in all of `by` is added up first."""
+    alike: dict[tuple[str | None, ...], list[_Numbers]] = {}
     for entry in _present(entries):
-        groups.setdefault(getattr(entry, by) or None, []).append(entry)
-    found = [_total(label, members) for label, members in groups.items()]
-    return sorted(
-        found, key=lambda t: (t.cost_micros is None, -(t.cost_micros or 0), -t.count, t.label or "")
-    )
-
-
-def total(entries: Iterable[Costed]) -> Total:
-    """All entries as one group."""
-    return _total(None, list(_present(entries)))
+        labels = tuple([getattr(entry, name) for name in by])
+        alike.setdefault(labels, []).append(_numbers(entry))
+    parts = {labels: _added(numbers) for labels, numbers in alike.items()}
+    whole = _total(None, _added([*parts.values()])) if parts else Total()
+    return Summed(whole, {name: _groups(parts, place) for place, name in enumerate(by)})
 
 
 def cumulative(entries: Iterable[Costed]) -> list[tuple[dt.datetime, int]]:
@@ -120,16 +125,34 @@ def _present(entries: Iterable[Costed]) -> Iterable[Costed]:
     return (entry for entry in entries if entry.vanished_at is None)
 
 
-def _total(label: str | None, members: list[Costed]) -> Total:
-    return Total(
-        label=label,
-        count=len(members),
-        errors=sum((entry.status_code or 0) >= ERROR_FROM for entry in members),
-        cost_micros=_sum(entry.cost_micros for entry in members),
-        prompt_tokens=_sum(entry.prompt_tokens for entry in members),
-        completion_tokens=_sum(entry.completion_tokens for entry in members),
-        total_tokens=_sum(entry.total_tokens for entry in members),
+def _groups(parts: Mapping[tuple[str | None, ...], _Numbers], place: int) -> list[Total]:
+    groups: dict[str | None, list[_Numbers]] = {}
+    for labels, numbers in parts.items():
+        groups.setdefault(labels[place] or None, []).append(numbers)
+    found = [_total(label, _added(numbers)) for label, numbers in groups.items()]
+    return sorted(
+        found, key=lambda t: (t.cost_micros is None, -(t.cost_micros or 0), -t.count, t.label or "")
     )
+
+
+def _numbers(entry: Costed) -> _Numbers:
+    return (
+        1,
+        int((entry.status_code or 0) >= ERROR_FROM),
+        entry.cost_micros,
+        entry.prompt_tokens,
+        entry.completion_tokens,
+        entry.total_tokens,
+    )
+
+
+def _added(numbers: Sequence[_Numbers]) -> _Numbers:
+    return numbers[0] if len(numbers) == 1 else tuple(map(_sum, zip(*numbers, strict=True)))
+
+
+def _total(label: str | None, numbers: _Numbers) -> Total:
+    count, errors, *others = numbers
+    return Total(label, count or 0, errors or 0, *others)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

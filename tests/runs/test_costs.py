@@ -44,8 +44,8 @@ def test_no_reported_cost_is_not_zero():
 def test_what_vanished_upstream_is_in_no_sum():
     entries = [entry(1_000), entry(5_000, vanished_at=NOON)]
     assert costs.reconcile(run(1_000), entries).adds_up
-    assert costs.totals(entries, "kind")[0].count == 1
-    assert costs.total(entries).cost_micros == 1_000
+    assert costs.summed(entries).groups["kind"][0].count == 1
+    assert costs.summed(entries).total.cost_micros == 1_000
     assert costs.cumulative([entry(1, timestamp=NOON, vanished_at=NOON)]) == []
 
 
@@ -57,7 +57,7 @@ def test_groups_come_dearest_first_and_the_uncosted_last():
         entry(500, service="vault", total_tokens=7),
         entry(20, service=None),
     ]
-    groups = costs.totals(entries, "service")
+    groups = costs.summed(entries).groups["service"]
     assert [group.label for group in groups] == ["vault", None, "legal", "ocr"]
     assert groups[0] == costs.Total("vault", 2, 1, 1_000, None, None, 7)
     assert groups[-1].cost_micros is None
@@ -65,7 +65,7 @@ def test_groups_come_dearest_first_and_the_uncosted_last():
 
 def test_a_call_below_400_is_no_error():
     codes = (None, 200, 302, 399, 400, 503)
-    assert costs.total([entry(status_code=code) for code in codes]).errors == 2
+    assert costs.summed([entry(status_code=code) for code in codes]).total.errors == 2
 
 
 def test_the_running_total_follows_time_and_merges_moments():
@@ -106,9 +106,9 @@ def test_every_grouping_sums_to_the_same(rows):
         )
         for kind, service, cost in rows
     ]
-    whole = costs.total(entries)
-    for by in ("kind", "service", "endpoint", "model"):
-        groups = costs.totals(entries, by)
+    whole, groupings = costs.summed(entries)
+    assert list(groupings) == ["kind", "service", "endpoint", "model"]
+    for groups in groupings.values():
         assert sum(group.cost_micros or 0 for group in groups) == (whole.cost_micros or 0)
         assert sum(group.count for group in groups) == len(entries)
     if known := costs.cumulative(entries):
