@@ -7,12 +7,13 @@ that was opened in a tab and not looked at stays new. It only ever moves forward
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, Max, Q, Value
-from django.db.models.functions import Coalesce, Substr
+from django.db.models import F, Max
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from runs import spending
@@ -130,11 +131,18 @@ def _steps_at(run: Run, version: int) -> int:
 @dataclass(frozen=True, slots=True)
 class News:
     """What came since somebody last looked at the lists. `moved`: runs that they know, with what
-    is new of each, the latest first; `more` further ones are only counted."""
+    is new of each, the latest first; `more` further ones are only counted.
+
+    Nobody reads a number of six digits, and counting so many takes long: of what is new and of what
+    ended at most COUNTED are counted, `is_more...` tells that there are others, and `failed` are
+    among the latest that were counted.
+    """
 
     at: dt.datetime
     new_runs: int
+    is_more_new: bool
     ended: int
+    is_more_ended: bool
     failed: int
     micros: int
     moved: Sequence[Since]
@@ -154,22 +162,34 @@ def news(user_pk: int | None) -> News | None:
     row = ListWatermark.objects.filter(user=user_pk).first() if user_pk else None
     if row is None:
         return None
-    # Not by the column itself, or SQLite would read all runs in the order of its index.
-    status = Coalesce("status", Value(""))
-    # By when it was read: Case.dev may tell of an end late, and its clock may differ from ours.
-    has_ended = Q(end_read_at__gt=row.at) | Q(end_read_at=None, completed_at__gt=row.at)
-    ended = Run.objects.filter(has_ended).order_by().values_list(status)
-    by_status = dict(ended.annotate(Count("pk")))
+    new_runs = Run.objects.filter(pk__gt=row.newest_run).order_by()[: COUNTED + 1].count()
+    ended = _ended(row.at)
     moved = _moved(row.user_id)
     return News(
         at=row.at,
-        new_runs=Run.objects.filter(pk__gt=row.newest_run).count(),
-        ended=sum(by_status.values()),
-        failed=by_status.get(Run.Status.FAILED, 0),
+        new_runs=min(new_runs, COUNTED),
+        is_more_new=new_runs > COUNTED,
+        ended=min(len(ended), COUNTED),
+        is_more_ended=len(ended) > COUNTED,
+        failed=ended[:COUNTED].count(Run.Status.FAILED),
         micros=spending.total() - row.cost_micros,
         moved=moved[:LISTED],
         more=max(len(moved) - LISTED, 0),
     )
+
+
+def _ended(since: dt.datetime) -> list[str]:
+    """The statuses of what ended, the latest first; COUNTED and one at most.
+
+    By when it was read: Case.dev may tell of an end late, and its clock may differ from ours. Each
+    part is a range of an index of its own, whose end is what counts.
+    """
+    read = Run.objects.filter(end_read_at__gt=since).order_by("-end_read_at")
+    found = Run.objects.filter(end_read_at=None, completed_at__gt=since).order_by("-completed_at")
+    rows = [*read.values_list("end_read_at", "status")[: COUNTED + 1]]
+    rows += found.values_list("completed_at", "status")[: COUNTED + 1]
+    latest = sorted(rows, key=itemgetter(0), reverse=True)
+    return [status for _, status in latest[: COUNTED + 1]]
 
 
 def _moved(user_pk: int) -> list[Since]:

@@ -91,7 +91,7 @@ def list_rows(
 
 def arrivals(seen: int) -> str:
     """How many runs came after the page was made, when `seen` was the latest."""
-    number = Run.objects.filter(pk__gt=seen)[: MOST_COUNTED + 1].count()
+    number = Run.objects.filter(pk__gt=seen).order_by()[: MOST_COUNTED + 1].count()
     context = {"number": min(number, MOST_COUNTED), "is_more": number > MOST_COUNTED, "oob": True}
     return render_to_string("partials/arrivals.html", context)
 

@@ -15,7 +15,7 @@ from dashboard.audit.models import AuditEntry
 from dashboard.watermarks import ListWatermark, Watermark
 from runs import spending, sync
 from runs.models import Run
-from tests.factories import make_run, make_steps
+from tests.factories import make_run, make_runs, make_steps
 from tests.runs.answers import details, put
 
 DAY = dt.timedelta(days=1)
@@ -166,6 +166,31 @@ def test_an_end_that_lies_ahead_by_another_clock_is_news_once(viewer_client: Cli
     sync.apply(run, put(body, ("id",), '"run_early"'), timezone.now())
     viewer_client.post("/runs/looked/", {})
     assert "ended</b>" not in viewer_client.get("/runs/").text
+
+
+def test_of_very_many_runs_only_some_are_counted(viewer_client: Client, viewer: User):
+    make_run()
+    watermarks.looked(viewer.pk, None)
+    now = timezone.now()
+    later = now + dt.timedelta(minutes=1)
+    runs = make_runs(watermarks.COUNTED - 1, now=now, end_read_at=later, version=0)
+    words = viewer_client.get("/runs/").text
+    assert "<b>999 new runs</b>, <b>999 ended</b>" in words
+    Run.objects.filter(pk__in=[run.pk for run in runs[:7]]).update(
+        status="failed", end_read_at=later + dt.timedelta(minutes=1)
+    )
+    make_runs(1, completed_at=later + dt.timedelta(minutes=5), version=0, run_id="run_found")
+    words = viewer_client.get("/runs/").text
+    assert "<b>1,000 new runs</b>, <b>1,000 ended</b>" in words
+    assert "7 of them failed" in words
+    make_runs(5, now=now, end_read_at=now + dt.timedelta(seconds=9), status="failed", version=0)
+    with CaptureQueriesContext(connection) as queries:
+        words = viewer_client.get("/runs/").text
+    assert "<b>more than 1,000 new runs</b>, <b>more than 1,000 ended</b>" in words
+    assert "7 of the latest 1,000 failed" in words
+    of_ends = [q["sql"] for q in queries if '"end_read_at" >' in q["sql"] or '"id" > ' in q["sql"]]
+    assert of_ends
+    assert all("LIMIT 1001" in sql for sql in of_ends)
 
 
 def test_a_run_that_came_while_one_looked_is_still_new(viewer_client: Client):
