@@ -219,11 +219,11 @@ def stalls(now: dt.datetime, most: int) -> Concern:
 
 
 def unread(most: int) -> Concern:
-    runs = for_rows(Run.objects.exclude(poll__quarantined_at=None))
+    runs = for_rows(Run.objects.filter(poll__quarantined_at__isnull=False))
     return _concern(
         "unread",
         "Answers that cannot be read",
-        runs.order_by("-poll__quarantined_at", "-pk"),
+        runs.order_by("-poll__quarantined_at", F("poll__run_id").desc()),  # as the index has it
         most,
         lambda run: Worry(run, _sentence(run.poll.last_error), run.poll.quarantined_at),
     )

@@ -59,8 +59,9 @@ class Outbox(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What the tables say. `lag`: whole seconds by which the most overdue poll is late; None
-    while Case.dev is left alone on purpose."""
+    """What the tables say, each asked by an index of what is rare, since every run that ever was
+    has a poll. `leased`: of those that have a next time. `lag`: whole seconds by which the most
+    overdue poll is late; None while Case.dev is left alone on purpose."""
 
     upstream: Upstream
     discovery: Discovery | None
@@ -71,7 +72,6 @@ class Record(NamedTuple):
     failing: int
     quarantined: int
     lag: int | None
-    last_ok_at: dt.datetime | None
     audit_rows: int
     callbacks: int  # registered for runs that are active
     errors: list[Poll]  # with their runs, the latest first
@@ -184,18 +184,16 @@ def _database() -> Database:
 def _record(at: dt.datetime) -> Record:
     active = Run.objects.active().order_by().values_list("status").annotate(Count("pk"))
     failing = Poll.objects.filter(failures__gt=0)
-    latest = Poll.objects.exclude(last_ok_at=None).order_by("-last_ok_at")
     return Record(
         upstream=breaker.upstream(),
         discovery=Discovery.objects.filter(pk=Discovery.SOLE).first(),
         active={"queued": 0, "running": 0} | {str(status): count for status, count in active},
         due=Poll.objects.due(at).order_by().count(),
-        leased=Poll.objects.filter(leased_until__gt=at).count(),
+        leased=Poll.objects.scheduled().filter(leased_until__gt=at).count(),
         late=Poll.objects.late(at, dt.timedelta(seconds=15)).count(),
         failing=failing.count(),
-        quarantined=Poll.objects.exclude(quarantined_at=None).count(),
+        quarantined=Poll.objects.filter(quarantined_at__isnull=False).count(),
         lag=poll_lag(at),
-        last_ok_at=latest.values_list("last_ok_at", flat=True).first(),
         audit_rows=AuditHead.objects.values_list("number", flat=True).first() or 0,
         callbacks=Callback.objects.filter(
             run__status__in=Run.ACTIVE, registered_at__isnull=False

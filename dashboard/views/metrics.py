@@ -122,8 +122,9 @@ def of_record(record: Record) -> Iterator[Metric]:
         yield _gauge("poll_overdue_seconds", "Delay of the most overdue poll.", record.lag)
     states = {state.value: int(record.upstream.state == state) for state in Upstream.State}
     yield _labelled("casedev_state", "Circuit breaker of the API key.", "state", states)
-    if record.last_ok_at:
-        told, at = "When a run was last read.", record.last_ok_at.timestamp()
+    if record.upstream.last_ok_at:
+        told = "When Case.dev last answered, to 5 s."
+        at = record.upstream.last_ok_at.timestamp()
         yield _gauge("last_poll_timestamp_seconds", told, at)
     if record.discovery and record.discovery.last_ok_at:
         told, at = "When the list was last read.", record.discovery.last_ok_at.timestamp()
