@@ -68,13 +68,16 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, tag="figure"):
 
 class Growth(msgspec.Struct, frozen=True, kw_only=True, tag="growth"):
     """How a cost grows: `points` are (how many, cost), rising. Promised is at most `power` of
-    the number: 1 is linear, 0 is a cost that does not depend on it."""
+    the number: 1 is linear, 0 is a cost that does not depend on it. With `within`, promised is
+    instead that from `beyond` on the largest cost is at most so many times the smallest."""
 
     what: str
     by: str
     unit: str
     points: tuple[tuple[int, float], ...]
     at_most: float = LINEAR
+    within: float | None = None
+    beyond: int = 0
 
     @property
     def power(self) -> float | None:
@@ -86,7 +89,15 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, tag="growth"):
         return statistics.linear_regression(xs, ys).slope
 
     @property
+    def spread(self) -> float | None:
+        """The largest cost by the smallest, from `beyond` on."""
+        costs = [cost for number, cost in self.points if number >= self.beyond and cost > 0]
+        return max(costs) / min(costs) if len(costs) > 1 else None
+
+    @property
     def is_met(self) -> bool | None:
+        if self.within is not None:
+            return None if self.spread is None else self.spread <= self.within
         return None if self.power is None else self.power <= self.at_most
 
 

@@ -1,43 +1,45 @@
 """The page of one run at any length, beside a bare Django view that returns the same bytes."""
 
-import datetime as dt
 import gzip
-import json
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import batched
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
-from django.utils import timezone
 
+from benchmarks import run_kinds
 from benchmarks.figures import Bench, Figure, Growth, Result, bests, timed, value
 from dashboard import step_search
 from dashboard import urls as site
-from runs import bulk, outlines
-from runs.models import Poll, Run, Step
+from runs.models import Run, Step
 
 STEPS = 20_000
 ROUNDS = 5
-KINDS = ("thinking", "tool_call", "tool_call", "output")
-TEXT = "The clause on force majeure stands in section 12 of the agreement. " * 15
+# Of each tab its address, and from what length on no page of it shows more.
+TABS = {"timeline": ("", 100), "read": ("read/", 1_000), "cost": ("cost/", 1_000)}
+TABS["result"] = ("result/", 100)
+SHOULD_BE = 100.0  # milliseconds of a tab
+WITHIN = 1.5  # a page of the longest run may take so many times that of the shortest
 
 _held = b""
 
 
+@login_not_required
 def bare(request: HttpRequest) -> HttpResponse:
     return HttpResponse(_held)
 
 
 def measure(bench: Bench) -> Iterator[Result]:
     client = _client()
-    run = make_run(STEPS)
+    run = run_kinds.make_run(STEPS)
     here = f"/runs/{run.run_id}/"
     pages = {
         "run page, 20,000 steps, server": ("", 100.0),
@@ -56,7 +58,8 @@ def measure(bench: Bench) -> Iterator[Result]:
         )
     yield from _search(client, run)
     yield from _size(client, here)
-    yield _growth(client, bench)
+    yield from _kinds(client, 1_000 if bench.quick else STEPS)
+    yield from _growth(client, bench)
 
 
 def _search(client: Client, run: Run) -> Iterator[Result]:
@@ -99,22 +102,75 @@ def _size(client: Client, here: str) -> Iterator[Result]:
     yield Figure(what="elements of the page", ours=nodes, unit="", targets=(value(2_000),))
 
 
-def _growth(client: Client, bench: Bench) -> Growth:
-    lengths = [10, 100, 1_000, 10_000] + ([100_000] if bench.full else [])
-    points = []
+def _kinds(client: Client, length: int) -> Iterator[Result]:
+    """Each tab of each kind of run."""
+    for kind, run in _of_each_kind(length):
+        for tab, (end, _) in TABS.items():
+            ours, floor = _beside_bare(client, f"/runs/{run.run_id}/{end}")
+            yield Figure(
+                what=f"{tab}, {length:,} steps, {kind}",
+                ours=ours,
+                floor=floor,
+                floor_is="bare view, same bytes",
+                targets=(value(SHOULD_BE),),
+            )
+    yield _costs_anew(client, run, length)
+
+
+def _of_each_kind(length: int) -> Iterator[tuple[str, Run]]:
+    """One after the other, since rows are used again: first without entries, then with them."""
+    run = run_kinds.make_run(length, fails=False)
+    yield "completed", run
+    run_kinds.fail(run)
+    yield "failed without a failed step", run
+    paired = run_kinds.make_run(length, is_paired=True)
+    yield "results apart from calls", paired
+    run_kinds.fail(paired)
+    yield "failed, results apart from calls", paired
+    run_kinds.add_entries(run)
+    yield "failed, as many entries", run
+
+
+def _costs_anew(client: Client, run: Run, length: int) -> Figure:
+    """What somebody who looks on pays for a new entry: nobody keeps the sums of the last ones."""
+
+    def after_an_entry() -> float:
+        Run.objects.filter(pk=run.pk).update(entries_version=F("entries_version") + 1)
+        return timed(lambda: client.get(f"/runs/{run.run_id}/cost/"))
+
+    ours = bests(ROUNDS, after_an_entry)[0]
+    return Figure(
+        what=f"cost, {length:,} entries, one of them new", ours=ours, targets=(value(500.0),)
+    )
+
+
+def _growth(client: Client, bench: Bench) -> Iterator[Growth]:
+    lengths = [10, 100, 1_000] if bench.quick else [10, 100, 1_000, 10_000, 100_000]
+    points: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for length in lengths:
-        ask = partial(client.get, f"/runs/{make_run(length).run_id}/")
-        points.append((length, bests(ROUNDS, partial(timed, ask))[0]))
-    return Growth(
-        what="run page by length of the run", by="steps", unit="ms", points=tuple(points),
-        at_most=0.15,
-    )  # fmt: skip
+        rounds = ROUNDS if bench.full or length <= 10_000 else 3
+        for kind, run in _of_each_kind(length):
+            for tab, (end, _) in TABS.items():
+                ask = partial(timed, partial(client.get, f"/runs/{run.run_id}/{end}"))
+                points.setdefault((tab, kind), []).append((length, bests(rounds, ask)[0]))
+    for (tab, kind), found in points.items():
+        yield Growth(
+            what=f"{tab} by length of the run, {kind}",
+            by="steps",
+            unit="ms",
+            points=tuple(found),
+            within=WITHIN,
+            beyond=TABS[tab][1],
+        )
 
 
 def _beside_bare(client: Client, address: str) -> list[float]:
     global _held
     _held = client.get(address).content
     plain = Client()
+    answer = plain.get("/bare-page/")
+    if (answer.status_code, len(answer.content)) != (200, len(_held)):
+        raise RuntimeError(f"the floor is another page: {answer.status_code}")
     return bests(
         ROUNDS,
         lambda: timed(lambda: client.get(address)),
@@ -129,50 +185,3 @@ def _client() -> Client:
     client = Client()
     client.force_login(User.objects.create_superuser("bench"))
     return client
-
-
-def make_run(length: int) -> Run:
-    """An ended run of `length` steps of 2 kB."""
-    now = timezone.now()
-    run = Run.objects.create(
-        run_id=f"run_pages_{length}_{Run.objects.count()}",
-        status="completed",
-        prompt="Review the agreement.",
-        listed_at=now,
-        created_at=now,
-        started_at=now,
-        completed_at=now + dt.timedelta(seconds=3 * length),
-        first_seen_at=now,
-        changed_at=now,
-        version=1,
-        step_count=length,
-    )
-    Poll.objects.create(run=run, last_ok_at=now)
-    for places in batched(range(1, length + 1), 1_000):
-        bulk.insert(Step, [_step(run, place) for place in places])
-    outlines.rebuild(run, judge=True)
-    return run
-
-
-def _step(run: Run, place: int) -> dict[str, object]:
-    kind = KINDS[place % len(KINDS)]
-    is_call = kind == "tool_call"
-    words = TEXT + (" needle" if place % 500 == 0 else "")
-    output = json.dumps("Error: no such vault" if place % 997 == 0 else TEXT * 2)
-    return {
-        "run_id": run.pk,
-        "position": place,
-        "step_id": f"step_{place}",
-        "type": kind,
-        "content": None if is_call else words,
-        "tool_name": ("bash", "read", "grep")[place % 3] if is_call else None,
-        "tool_input": json.dumps({"command": "casedev vault search"}) if is_call else None,
-        "tool_output": output if is_call else None,
-        "duration_ms": 1_200 if is_call else None,
-        "timestamp": run.listed_at + dt.timedelta(seconds=3 * place),
-        "vanished_at": None,
-        "changed_version": 1,
-        "unanswered": False,
-        "failed": False,
-        "partner": None,
-    }

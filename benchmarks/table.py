@@ -34,10 +34,15 @@ def _row(database: str, figure: Figure) -> Sequence[str]:
 
 def _growth(database: str, growth: Growth) -> str:
     points = "   ".join(f"{count:,}: {number_text(cost)}" for count, cost in growth.points)
-    power = "" if growth.power is None else f"power {growth.power:.2f}"
+    if growth.within is not None:
+        spread = "" if growth.spread is None else f"{growth.spread:.2f} x"
+        told = f"{spread} from {growth.beyond:,} on, target ≤ {growth.within:g} x"
+    else:
+        power = "" if growth.power is None else f"power {growth.power:.2f}"
+        told = f"{power}, target ≤ {growth.at_most:g}"
     return (
         f"{growth.what} [{database}], {growth.unit} by {growth.by}\n  {points}\n"
-        f"  {power}, target ≤ {growth.at_most:g}: {verdict(growth.is_met)}"
+        f"  {told}: {verdict(growth.is_met)}"
     )
 
 

@@ -43,6 +43,18 @@ def test_growth_is_told_by_its_steepest_part() -> None:
     assert power(5, 5, 50, 5000) > 1.15
 
 
+def test_a_cost_that_must_not_grow_is_told_by_its_extremes() -> None:
+    points = ((10, 1.0), (100, 4.0), (1_000, 6.0), (10_000, 5.0))
+
+    def growth(within: float, beyond: int = 100) -> Growth:
+        return Growth(what="x", by="steps", unit="ms", points=points, within=within, beyond=beyond)
+
+    assert growth(1.5).spread == 1.5
+    assert (growth(1.5).is_met, growth(1.4).is_met) == (True, False)
+    assert growth(1.5, beyond=10_000).is_met is None
+    assert "1.50 x from 100 on, target ≤ 1.4 x: NO" in table([("sqlite", growth(1.4))])
+
+
 def test_what_is_timed_in_turns_leaves_the_first_turn_out() -> None:
     order: list[str] = []
 
