@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0022_entries_version'),
+        ('runs', '0021_entries_version'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0025_index_trouble'),
+        ('runs', '0024_index_trouble'),
     ]
 
     operations = [

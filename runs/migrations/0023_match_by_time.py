@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0023_index_clues'),
+        ('runs', '0022_index_clues'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0019_end_read_at'),
+        ('runs', '0020_spent_by_day'),
     ]
 
     operations = [

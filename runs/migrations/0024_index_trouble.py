@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0024_match_by_time'),
+        ('runs', '0023_match_by_time'),
     ]
 
     operations = [
