@@ -54,6 +54,11 @@ class Gate(LoginRequiredMiddleware):
             return render(request, "account/no_role.html", status=403)
         return factors.lead(request, factors.reason_on_every_page(request.user))
 
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        return sessions.send_cookie(request, response)
+
 
 def sealed(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Of a shared page no copy in any cache, no search engine, no token in the Referer of a link

@@ -7,6 +7,7 @@ from dashboard.views.add import add
 from dashboard.views.callbacks import callback
 from dashboard.views.columns import list_columns
 from dashboard.views.compare import compare
+from dashboard.views.errors import broken
 from dashboard.views.exports import (
     export_progress,
     list_csv,
@@ -167,3 +168,5 @@ urlpatterns = [
     path("accounts/", include("dashboard.accounts.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = broken

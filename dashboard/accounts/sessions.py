@@ -3,6 +3,7 @@
 Both ends are kept in the session row's own date, which pages and open streams ask alike.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -12,10 +13,14 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.models import Session
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import rotate_token
+
+logger = logging.getLogger(__name__)
 
 STARTED, SEEN = "signed_in_at", "seen_at"  # seconds since 1970
 # What a page asks for by itself shows no person: it keeps no session alive.
@@ -39,16 +44,50 @@ def is_over(request: HttpRequest) -> bool:
 
 
 def keep_alive(request: HttpRequest) -> None:
-    """Note that a person was here; at most every few minutes, since each note is a write."""
-    now = int(time.time())
-    seen = request.session.get(SEEN, 0)
+    """Note that a person was here; at most every few minutes, since each note is a write.
+
+    It is written here and now, and not with the answer: what cannot be written, as on a full disk,
+    costs nobody the page, and is noted with a later one.
+    """
+    session, now = request.session, int(time.time())
     match = request.resolver_match
     is_unattended = match is not None and match.url_name in UNATTENDED
-    if is_unattended or now - seen < min(300, settings.SESSION_COOKIE_AGE // 10):
+    if is_unattended or now - session.get(SEEN, 0) < min(300, settings.SESSION_COOKIE_AGE // 10):
         return
-    request.session.setdefault(STARTED, now)  # a session from before an update of the product
-    _live_on(request.session, now)
-    UserSession.objects.create_from_request(request)
+    before, was_modified = dict(session.items()), session.modified
+    session.setdefault(STARTED, now)  # a session from before an update of the product
+    _live_on(session, now)
+    try:
+        with transaction.atomic():
+            session.save()
+            UserSession.objects.create_from_request(request)
+    except (DatabaseError, UpdateError) as error:
+        logger.warning(
+            "when a session was last used could not be noted: %s", error.__context__ or error
+        )
+        for key in {*session.keys()} - {*before}:
+            del session[key]
+        session.update(before)
+    else:
+        request.session_lives_on = True  # type: ignore[attr-defined]
+    session.modified = was_modified
+
+
+def send_cookie(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Let the browser keep the cookie for as long as `keep_alive` has let the session live on."""
+    session = request.session
+    if getattr(request, "session_lives_on", False) and not session.modified:
+        response.set_cookie(
+            settings.SESSION_COOKIE_NAME,
+            session.session_key or "",
+            max_age=session.get_expiry_age(),
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE or False,
+            httponly=settings.SESSION_COOKIE_HTTPONLY,
+            samesite=settings.SESSION_COOKIE_SAMESITE,  # type: ignore[arg-type]
+        )
+    return response
 
 
 def renewing(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -11,7 +11,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from dashboard.live import viewers
@@ -238,6 +238,26 @@ def test_using_a_session_keeps_it_alive(viewer: User) -> None:
     session.save()
     assert is_in(client)
     assert abs(seconds_left(client) - 12 * HOUR) < 60
+    assert client.cookies["runsheet-session"]["max-age"] == 12 * HOUR
+
+
+@pytest.mark.parametrize("table", ["django_session", "usersessions_usersession"])
+def test_a_look_that_cannot_be_noted_is_shown_and_noted_later(viewer: User, table: str) -> None:
+    client = log_in("violet")
+    pretend(client, seen_at=2 * HOUR)
+    client.cookies["runsheet-session"]["max-age"] = ""
+
+    def full(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith(("INSERT", "UPDATE")) and table in sql:
+            raise OperationalError("database or disk is full")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(full):
+        assert is_in(client)
+    assert client.cookies["runsheet-session"]["max-age"] == ""
+    assert client.session["seen_at"] < time.time() - HOUR
+    assert is_in(client)
+    assert client.session["seen_at"] > time.time() - 60
     assert client.cookies["runsheet-session"]["max-age"] == 12 * HOUR
 
 

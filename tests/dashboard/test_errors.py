@@ -2,9 +2,12 @@
 
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
+
+from dashboard.urls import handler500  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 SECRET = "sk_case_in_a_traceback"
@@ -12,6 +15,16 @@ SECRET = "sk_case_in_a_traceback"
 
 def breaks(request: HttpRequest) -> HttpResponse:
     raise RuntimeError(SECRET)
+
+
+def finds_no_database(request: HttpRequest) -> HttpResponse:
+    raise OperationalError(SECRET)
+
+
+def asks_wrongly(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+    return HttpResponse()
 
 
 def forbids(request: HttpRequest) -> HttpResponse:
@@ -28,6 +41,8 @@ def is_odd(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("breaks/", breaks),
+    path("away/", finds_no_database),
+    path("wrong/", asks_wrongly),
     path("forbids/", forbids),
     path("missing/", is_missing),
     path("odd/", is_odd),
@@ -38,6 +53,8 @@ pages = pytest.mark.parametrize(
     ("address", "status", "sentence"),
     [
         ("/breaks/", 500, "Something broke on our side"),
+        ("/wrong/", 500, "Something broke on our side"),
+        ("/away/", 503, "The database cannot be used now"),
         ("/forbids/", 403, "Your account may not do this"),
         ("/missing/", 404, "There is no page here"),
         ("/odd/", 400, "This request was not understood"),
