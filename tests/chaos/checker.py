@@ -15,13 +15,17 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from runs import spending
+from runs import leases, spending
 from runs.models import Poll, Run, Step, UsageEntry
 from tests import recounted
 from tests.chaos.rig import Rig
 from tests.product import until
 
 OVERDUE = dt.timedelta(seconds=15)  # three intervals of a running run
+TICK = dt.timedelta(seconds=1)
+# Whatever the load: a run that was due falls to a worker that is then killed, and is free again
+# when its lease is over, for the next tick.
+NEVER_LATER = OVERDUE + leases.LEASE + TICK
 START = 180  # seconds that a worker may take on a machine that does much else
 
 
@@ -31,8 +35,9 @@ class Checker:
         self.ended: dict[int, str] = {}
         self.fences: dict[int, int] = {}
 
-    def look(self) -> None:
-        """I3, I4, I6, while things go on."""
+    def look(self, *, is_held_back: bool = False) -> None:
+        """I3, I4, I6, while things go on; and of I5 what no load excuses, unless polling
+        `is_held_back` by what is done to the lines just now."""
         for pk, status in Run.objects.values_list("pk", "status"):
             assert self.ended.get(pk, status) == status, f"I3: run {pk} is {status} again"
             if status in Run.TERMINAL:
@@ -42,6 +47,16 @@ class Checker:
             self.fences[pk] = fence
         most = self.rig.simulator.world.requests.answer()["mostInFlightOfARun"]
         assert most <= 1, f"I6: {most} requests in flight for one run"
+        if not is_held_back and self.rig.alive("worker"):
+            self._prove_none_waits_for_ever()
+
+    def _prove_none_waits_for_ever(self) -> None:
+        now = timezone.now()
+        late = Poll.objects.filter(due_at__lt=now - NEVER_LATER).values_list(
+            "run__run_id", "due_at"
+        )
+        told = {run_id: (now - due_at).total_seconds() for run_id, due_at in late if due_at}
+        assert not told, f"I5: overdue, in seconds: {told}"
 
     def is_on_time(self) -> bool:
         """I5: nothing is overdue for longer than OVERDUE, be it held or not."""

@@ -32,7 +32,7 @@ def test_a_line_that_is_bad_for_a_while_costs_only_time(
             line.drop_all()
         look_at_pages(viewer_client, seconds)
         until(lambda: line.met > met, START, f"{to}, {fault}: somebody to meet it")  # noqa: B023
-        checker.look()
+        checker.look(is_held_back=True)
         line.fault = "none"
         if fault == "blackhole":
             line.drop_all()  # what was swallowed does not come again
