@@ -15,9 +15,11 @@ from runs.models import Payload, Revision, Run, Step, UsageEntry
 from tests import postgresql
 
 
-def another_postgresql() -> DatabaseWrapper:
-    """A server of its own with the tables of the record, to be put in the place of the default."""
+def another_postgresql(*, whole: bool = False) -> DatabaseWrapper:
+    """A server of its own with the tables of the record, or of the `whole` product, to be put in
+    the place of the default. Connections to it are kept for as long as the product keeps them."""
     settings = connections.databases["default"] | dj_database_url.parse(postgresql.start())
+    settings |= {"CONN_MAX_AGE": 60}
     # Tests' servers write behind: a crash would take back what was committed just before.
     settings |= {"OPTIONS": {"options": "-c synchronous_commit=on"}, "CONN_HEALTH_CHECKS": True}
     wrapper = DatabaseWrapper(settings, "default")
@@ -25,7 +27,8 @@ def another_postgresql() -> DatabaseWrapper:
     connections["default"] = wrapper
     try:
         executor = MigrationExecutor(wrapper)
-        executor.migrate([key for key in executor.loader.graph.leaf_nodes() if key[0] == "runs"])
+        leaves = executor.loader.graph.leaf_nodes()
+        executor.migrate([key for key in leaves if whole or key[0] == "runs"])
     finally:
         connections["default"] = ours
     return wrapper
