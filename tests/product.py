@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -138,6 +139,16 @@ class Product:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+
+
+@contextmanager
+def signed_in(product: Product, name: str, password: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=product.url, trust_env=False, timeout=30) as browser:
+        browser.get("/accounts/login/")
+        fields = {"login": name, "password": password}
+        token = browser.cookies["runsheet-csrf"]
+        browser.post("/accounts/login/", data=fields | {"csrfmiddlewaretoken": token})
+        yield browser
 
 
 def descendants(pid: int) -> list[int]:

@@ -6,15 +6,14 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from runs.simulator.testing import SimulatorServer
-from tests.product import PASSWORD, Product, free_port, is_alive, until
+from tests.product import PASSWORD, Product, free_port, is_alive, signed_in, until
 
 PARTS = {"valkey", "simulator", "web", "worker", "beat"}
 type Make = Callable[..., Product]
@@ -39,16 +38,6 @@ def is_ready(product: Product) -> bool:
 def statuses(data: Path) -> set[str]:
     with sqlite3.connect(data / "demo.sqlite3", timeout=20) as database:
         return {row[0] for row in database.execute("SELECT DISTINCT status FROM runs_run")}
-
-
-@contextmanager
-def signed_in(product: Product, name: str, password: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=product.url, trust_env=False, timeout=30) as browser:
-        browser.get("/accounts/login/")
-        fields = {"login": name, "password": password}
-        token = browser.cookies["runsheet-csrf"]
-        browser.post("/accounts/login/", data=fields | {"csrfmiddlewaretoken": token})
-        yield browser
 
 
 def test_from_nothing_to_finished_runs_and_back_to_nothing(product: Make, tmp_path: Path) -> None:

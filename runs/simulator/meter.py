@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runs.simulator.routes import CONTROL, route_of
 
+OF_NO_READING = {"watch"}  # may be asked for while the run is being read
+
 
 class RequestMeter:
     def __init__(self) -> None:
@@ -29,12 +31,14 @@ class RequestMeter:
         if run_id is None:
             return
         self.by_run.setdefault(run_id, Counter())[route] += 1
+        if route in OF_NO_READING:
+            return
         self._in_flight[run_id] += 1
         most = self.most_in_flight.get(run_id, 0)
         self.most_in_flight[run_id] = max(most, self._in_flight[run_id])
 
-    def end(self, run_id: str | None) -> None:
-        if run_id is not None:
+    def end(self, route: str, run_id: str | None) -> None:
+        if run_id is not None and route not in OF_NO_READING:
             self._in_flight[run_id] -= 1
 
     def sent(self, route: str, size: int) -> None:
@@ -52,7 +56,7 @@ class RequestMeter:
                 run_id: {
                     "total": counts.total(),
                     "byRoute": dict(counts),
-                    "mostInFlight": self.most_in_flight[run_id],
+                    "mostInFlight": self.most_in_flight.get(run_id, 0),
                 }
                 for run_id, counts in self.by_run.items()
             },
@@ -82,4 +86,4 @@ class MeterMiddleware:
         try:
             await self._app(scope, receive, counted)
         finally:
-            meter.end(run_id)
+            meter.end(route, run_id)

@@ -64,6 +64,7 @@ class Rig:
     ) -> None:
         self.folder = folder
         self.shorter = shorter or {}
+        self.settings: dict[str, str] = {}  # more of them, of what is started from then on
         self.simulator = SimulatorServer(**({"speed": 60.0, "seed": seed} | simulated))
         self.processes: list[Worker] = []
         self._gone: list[Worker] = []
@@ -162,7 +163,7 @@ class Rig:
         }
         if url := os.environ.get("DATABASE_URL"):
             own["DATABASE_URL"] = url
-        return environment.bare() | own
+        return environment.bare() | own | self.settings
 
     def alive(self, kind: str) -> list[Worker]:
         return [one for one in self.processes if one.kind == kind and is_alive(one.pid)]

@@ -6,19 +6,31 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any
 
+import httpx
 import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from runs import gauges, tasks
+from dashboard.celery import app
+from dashboard.notices import follows, sealed
+from runs import gauges
 from runs.models import Poll, Run
+from runs.simulator.run import SimulatedRun
 from tests.chaos.checker import START, begin, finish
 from tests.chaos.rig import Rig, Worker
 from tests.chaos.rows import Cases
-from tests.product import Product, until
+from tests.conftest import account
+from tests.dashboard.noticing import choose
+from tests.dashboard.sinks import MailServer, Webhook
+from tests.product import PASSWORD, Product, signed_in, until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -181,18 +193,25 @@ def test_a_worker_that_lives_and_hears_nothing_is_ended_and_replaced(
     """Stopped as a whole under `up`, which watches it from outside."""
     up = product()
     up.start(300)
-    for case in cases:
-        until(lambda: up.get("/readyz").status_code == 200, START, "readiness")
-        _deafen(up, "beat" if case.number % 3 == 1 else "worker", cases)
+    with signed_in(up, "ada", PASSWORD) as browser:
+        for case in cases:
+            until(lambda: up.get("/readyz").status_code == 200, START, "readiness")
+            until(lambda: SILENT not in browser.get("/").text, START, "a page without the alarm")
+            _deafen(up, browser, "beat" if case.number % 3 == 1 else "worker", cases)
 
 
-def _deafen(up: Product, kind: str, cases: Cases) -> None:
+SILENT = "No worker has polled lately."
+
+
+def _deafen(up: Product, browser: httpx.Client, kind: str, cases: Cases) -> None:
     victim = up.parts()[kind]
     os.kill(victim, signal.SIGSTOP)
     begun = time.monotonic()
     until(lambda: up.get("/readyz").status_code == 503, 180, f"the deaf {kind} to be told of")
     cases.within(60, time.monotonic() - begun, f"a deaf {kind} was told of")
     assert json.loads(up.get("/readyz").text)["worker"]["ok"] is False
+    until(lambda: SILENT in browser.get("/").text, 180, f"pages to tell of the deaf {kind}")
+    cases.within(60, time.monotonic() - begun, f"a deaf {kind} was told of on the pages")
     until(lambda: up.parts().get(kind, victim) != victim, 180, f"another {kind}")
     took = time.monotonic() - begun
     cases.within(60, took, f"a deaf {kind} was replaced")
@@ -222,36 +241,106 @@ def test_when_connections_fall_silent_work_goes_on_within_a_minute(rig: Rig, cas
         cases.within(60, took, "work went on")
 
 
-def _say_tick(rig: Rig) -> None:
-    """A message straight to the broker: beat's connection is silent too."""
-    with tasks.poll_due.app.connection_for_write(f"{rig.redis_url}") as way:
-        tasks.poll_due.apply_async(connection=way)
-
-
 # Beats and messages -------------------------------------------------------------------------------
+
+# Also those that tasks send themselves, and those that only some settings have sent.
+TASKS = sorted(
+    {str(entry["task"]) for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    | {"runs.register_callbacks", "dashboard.send_notices"}
+)
 
 
 @pytest.mark.row("beats")
 def test_three_beats_and_messages_that_come_again_and_again_do_no_harm(
     rig: Rig, cases: Cases, client: Client
 ) -> None:
-    """And then none at all: told of by /readyz within a minute, and well again with the next."""
-    checker = begin(rig, workers=2, beats=3)
-    for case in cases:
-        asked = rig.simulator.world.requests.total
-        begun = time.monotonic()
-        while time.monotonic() - begun < 6:
-            for _ in range(case.chance.randrange(2, 50)):
-                _say_tick(rig)
-            checker.look()
-            time.sleep(0.3)
-        runs = len(rig.simulator.world.runs())
-        seconds = time.monotonic() - begun
-        rate = (rig.simulator.world.requests.total - asked) / seconds
-        assert rate <= runs / 5 * 1.5 + 2, f"{rate:.1f} requests a second for {runs} runs"
-        cases.within(RESUMES_WITHIN, checker.wait_until_on_time(START), "I5: all were in time")
-        _do_without_beat(rig, cases, client)
-    finish(rig, checker)
+    """No run is asked about twice at once, or more often; no callback is asked for twice; who
+    follows a run is told of its end once by each channel. And then no beat at all: told of by
+    /readyz within a minute, and well again with the next."""
+    with MailServer() as post, Webhook(delay=2) as hook:  # so that two can meet at one message
+        rig.settings = {
+            "PUBLIC_URL": f"http://127.0.0.1:{hook.port}",
+            "EMAIL_URL": f"smtp+plain://127.0.0.1:{post.port}",
+            "EMAIL_FROM": "runsheet@firm.example",
+            "SECRET_KEY": settings.SECRET_KEY,  # webhooks are sealed by it
+        }
+        told = Told(rig, post, hook)
+        rig.simulator.fault("slow", route="watch", delay=0.5)
+        checker = begin(rig, workers=2, beats=3)
+        for case in cases:
+            followed, new = told.follow_one(case.number), told.start(case.number)
+            rig.simulator.world.cancel(followed)
+            asked, begun = rig.simulator.world.requests.total, time.monotonic()
+            for turn in count():
+                _say(rig, TASKS[turn % len(TASKS)], case.chance.randrange(2, 50))
+                checker.look()
+                time.sleep(0.3)
+                if turn >= 4 * len(TASKS) and told.is_heard(followed, new):
+                    break
+                assert time.monotonic() - begun < START, "no notice, or no callback asked for"
+            runs, seconds = len(rig.simulator.world.runs()), time.monotonic() - begun
+            rate = (rig.simulator.world.requests.total - asked) / seconds
+            assert rate <= runs / 5 * 1.5 + 2, f"{rate:.1f} requests a second for {runs} runs"
+            cases.within(RESUMES_WITHIN, checker.wait_until_on_time(START), "I5: all were in time")
+            told.prove_once()
+            _do_without_beat(rig, cases, client)
+        finish(rig, checker)
+        told.prove_once()
+
+
+class Told:
+    """What left for people who follow runs, and what Case.dev was asked to call back about."""
+
+    def __init__(self, rig: Rig, post: MailServer, hook: Webhook) -> None:
+        self.rig, self.post, self.hook = rig, post, hook
+        self.followed: dict[str, User] = {}  # by run id
+
+    def start(self, number: int) -> SimulatedRun:
+        return self.rig.simulator.start(
+            "synthetic", steps=4_000, seconds=72_000, seed=number + 1, speed=1.0
+        )
+
+    def follow_one(self, number: int) -> SimulatedRun:
+        """A run of its own, which goes on, and a person of its own who follows it."""
+        started, person = self.start(number), account(f"mira{number}", "member")
+        known = Run.objects.filter(run_id=started.id, status=Run.Status.RUNNING)
+        until(known.exists, START, "a run to be found")
+        choose(person, webhook=sealed.seal(self.hook.url))
+        follows.follow(known.get(), person)
+        self.followed[started.id] = person
+        return started
+
+    def is_heard(self, followed: SimulatedRun, new: SimulatedRun) -> bool:
+        return bool(
+            self._letters(followed.id) and self._posts(followed.id) and self._asked_back(new.id)
+        )
+
+    def prove_once(self) -> None:
+        for run_id in self.followed:
+            for channel, sent in (("mail", self._letters), ("webhook", self._posts)):
+                assert sent(run_id) == 1, f"{sent(run_id)} notices by {channel} about {run_id}"
+        for run in self.rig.simulator.world.runs():
+            asked = self._asked_back(run.id)
+            assert asked <= 1, f"{asked} callbacks were asked for about {run.id}"
+
+    def _letters(self, run_id: str) -> int:
+        address = self.followed[run_id].email
+        return sum(recipients == [address] for _, recipients, _ in self.post.letters)
+
+    def _posts(self, run_id: str) -> int:
+        """The server takes callbacks too, which hold no text."""
+        return sum(f"/runs/{run_id}/" in one.get("text", "") for one in self.hook.taken)
+
+    def _asked_back(self, run_id: str) -> int:
+        asked = self.rig.simulator.world.requests.by_run.get(run_id)
+        return asked["watch"] if asked else 0
+
+
+def _say(rig: Rig, task: str, times: int) -> None:
+    """Messages straight to the broker, as if one had been delivered so often."""
+    with app.connection_for_write(rig.redis_url) as way:
+        for _ in range(times):
+            app.send_task(task, connection=way)
 
 
 def _do_without_beat(rig: Rig, cases: Cases, client: Client) -> None:
@@ -282,7 +371,7 @@ def test_workers_that_are_asked_to_end_do_so_within_thirty_seconds(rig: Rig, cas
         if fault.delay:
             until(rig.in_flight, START, "a poll to be under way")
         if kind == "migration":
-            _migrate(rig)
+            _migrate()
         for worker in workers if kind == "rolling" else workers[:1]:
             took = worker.end(signal.SIGTERM, 120)
             cases.within(30, took, f"{kind}: a worker ended")
@@ -295,22 +384,18 @@ def test_workers_that_are_asked_to_end_do_so_within_thirty_seconds(rig: Rig, cas
     finish(rig, checker)
 
 
-def _migrate(rig: Rig) -> None:
-    """A column and an index come and go, as a migration would bring them, while workers write."""
-    from django.db import connection, models
-
-    field: Any = models.IntegerField(null=True)
-    field.set_attributes_from_name("of_the_rig")
+def _migrate() -> None:
+    """A column and an index come and go while workers write, as a migration would bring them. A
+    column with a default is one for which SQLite makes the table anew."""
+    column: Any = models.IntegerField(null=True, default=0)
+    column.set_attributes_from_name("of_the_rig")
     index = models.Index(fields=["changed_at"], name="of_the_rig")
-    if connection.vendor == "sqlite":  # its editor makes the table anew: what migrations do
+    with CaptureQueriesContext(connection) as statements:
         with connection.schema_editor() as editor:
+            editor.add_field(Run, column)
             editor.add_index(Run, index)
         with connection.schema_editor() as editor:
             editor.remove_index(Run, index)
-        return
-    with connection.schema_editor() as editor:
-        editor.add_field(Run, field)
-        editor.add_index(Run, index)
-    with connection.schema_editor() as editor:
-        editor.remove_index(Run, index)
-        editor.remove_field(Run, field)
+            editor.remove_field(Run, column)
+    made = [one["sql"] for one in statements if one["sql"].startswith("CREATE TABLE")]
+    assert len(made) == (connection.vendor == "sqlite"), made

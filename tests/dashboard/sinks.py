@@ -3,6 +3,7 @@
 import json
 import socketserver
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, cast
 
@@ -73,9 +74,10 @@ class _Smtp(socketserver.StreamRequestHandler):
 
 
 class Webhook(_Sink):
-    """Takes what is posted to it. `status`, `headers`: what it answers."""
+    """Takes what is posted to it. `status`, `headers`: what it answers, after `delay` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
         self.taken: list[dict[str, Any]] = []
         self.status, self.headers = 200, dict[str, str]()
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), _Posted))
@@ -92,6 +94,7 @@ class _Posted(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if hook.status == 200:
             hook.taken.append(json.loads(body))
+        time.sleep(hook.delay)
         self.send_response(hook.status)
         for name, value in hook.headers.items():
             self.send_header(name, value)
