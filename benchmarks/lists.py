@@ -298,6 +298,7 @@ def _run(chance: random.Random, number: int) -> dict[str, object]:
         "completed_at": at + lasted if has_ended else None,
         "lasted_micros": lasted // dt.timedelta(microseconds=1) if has_ended else None,
         "going_since": None if has_ended else at,
+        "odd_at": at if number % 200_003 == 7 else None,
         "first_seen_at": at,
         "changed_at": at,
         "version": 1,

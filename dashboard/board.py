@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dashboard import filters
@@ -208,8 +209,12 @@ def _cause(run: Run) -> str:
     return "Its details have not been fetched yet."
 
 
+_SINCE_LISTED = Coalesce("listed_at", "first_seen_at").asc()  # which is never null
+
+
 def stalls(now: dt.datetime, most: int) -> Concern:
-    oldest = for_rows(Run.objects.active()).order_by("listed_at", "pk")[:MOST_CHECKED]
+    # Not by the column itself, or SQLite would look for the few among all runs, oldest first.
+    oldest = for_rows(Run.objects.active()).order_by(_SINCE_LISTED, "pk")[:MOST_CHECKED]
     worries = []
     for run in oldest:
         stall = freshness.stall(run, getattr(run, "poll", None), now)
@@ -231,21 +236,11 @@ def unread(most: int) -> Concern:
 
 def oddities(now: dt.datetime, most: int) -> Concern:
     """Runs of the last 7 days whose record contradicts itself."""
-    is_off = Q(
-        ~Q(summary_cost_micros=F("entries_cost_micros")),
-        summary_cost_micros__isnull=False,
-        entries_cost_micros__isnull=False,
-        status__in=Run.TERMINAL,
-    )
-    is_strange = ~Q(status__in=[*Run.Status.values, ""])
-    runs = Run.objects.filter(
-        is_off | is_strange | ~Q(contradictions=[]),
-        listed_at__gte=filters.period_start("7d", now),
-    )
+    runs = Run.objects.filter(odd_at__gte=filters.period_start("7d", now))
     return _concern(
         "odd",
         "Records that do not agree with themselves",
-        _with_contradictions(for_rows(runs)),
+        _with_contradictions(for_rows(runs)).order_by("-odd_at", "-pk"),
         most,
         lambda run: Worry(run, " ".join(_odd(run)), run.completed_at or run.listed_at),
     )

@@ -261,7 +261,9 @@ def _store_new(listed: list[ListedRun], notes: Notes) -> list[Run]:
 
 def _new_run(run_id: str, known: columns.Columns, now: dt.datetime) -> Run:
     listed_at = known.get("created_at") or now
-    return Run(run_id=run_id, listed_at=listed_at, first_seen_at=now, changed_at=now, **known)
+    run = Run(run_id=run_id, listed_at=listed_at, first_seen_at=now, changed_at=now, **known)
+    run.odd_at = listed_at if run.disagrees else None
+    return run
 
 
 def _wake(run_ids: list[str]) -> None:

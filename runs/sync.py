@@ -20,6 +20,7 @@ from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
 from runs.causes import failure_cause
 from runs.models import Fingerprint, Payload, Revision, Run, Step, UsageEntry
+from runs.models.record import disagree
 from runs.tally import Tally
 
 # A value among these that changes after it was set is a contradiction in the record, so the
@@ -105,8 +106,8 @@ def write(run: Run, reading: Reading, now: dt.datetime) -> Change:
     if entries:
         fresh |= _counted_entries(run, len(usage.entries or ()), notes)
         fresh["entries_version"] = version
-    fresh |= _derived(run, fresh)
     fresh["contradictions"] = _contradictions(run, notes, now)
+    fresh |= _derived(run, fresh)
     if fresh["status"] in Run.TERMINAL and not run.is_terminal:
         fresh["end_read_at"] = now
 
@@ -200,6 +201,7 @@ def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
     start, end = fresh["started_at"], fresh["completed_at"]
     has_ended = end is not None or fresh["status"] in Run.TERMINAL
     summary_cost = fresh["summary_cost_micros"]
+    is_odd = disagree(fresh["status"], summary_cost, entries_cost, fresh["contradictions"])
     cause = ""
     if fresh["status"] == Run.Status.FAILED:
         cause = failure_cause(
@@ -211,6 +213,7 @@ def _derived(run: Run, fresh: columns.Columns) -> columns.Columns:
         "failure_cause": cause,
         "lasted_micros": _lasted(start, end),
         "going_since": None if has_ended else start,
+        "odd_at": fresh["listed_at"] if is_odd else None,
     }
 
 

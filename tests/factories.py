@@ -84,7 +84,9 @@ def make_run(status: str = "completed", **fields: Any) -> Run:
         for name in list(fields)
         if name.startswith("poll_")
     }
-    run = Run.objects.create(**run_fields(status, **fields))
+    run = Run(**run_fields(status, **fields))
+    run.odd_at = run.listed_at if run.disagrees else None
+    run.save()
     spending.add([run])
     searching.keep([run])
     make_poll(run, **of_poll)

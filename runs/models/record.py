@@ -5,6 +5,7 @@ Null means that the API gave no value. Whether the key was absent or was `null` 
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 from django.db import models
@@ -112,6 +113,9 @@ class Run(models.Model):
         help_text="When we read that it had ended; null if it had when we first saw it.",
     )
     listed_at = models.DateTimeField(help_text="created_at, or when we first saw the run.")
+    odd_at = models.DateTimeField(
+        null=True, help_text="listed_at where the record disagrees with itself, else null."
+    )
 
     unreported = models.JSONField(
         default=list, help_text="Reference fields whose key was absent from the last payload."
@@ -143,6 +147,10 @@ class Run(models.Model):
                 fields=["going_since", "-id"],
                 condition=Q(going_since__isnull=False),
                 name="list_going",
+            ),
+            models.Index(fields=["status", "-completed_at", "-id"], name="overview_failures"),
+            models.Index(
+                fields=["-odd_at", "-id"], condition=Q(odd_at__isnull=False), name="overview_odd"
             ),
             models.Index(
                 fields=["end_read_at"],
@@ -189,6 +197,12 @@ class Run(models.Model):
         return self.status in self.Status.values
 
     @property
+    def disagrees(self) -> bool:
+        """Whether its record does not agree with itself."""
+        costs = self.summary_cost_micros, self.entries_cost_micros
+        return disagree(self.status, *costs, self.contradictions)
+
+    @property
     def effective_model(self) -> str | None:
         """The model that did the work: `usage.model`, else the override."""
         return self.usage_model or self.model
@@ -199,6 +213,13 @@ class Run(models.Model):
             return None
         end = self.completed_at or (now if not self.is_terminal else None)
         return max(end - self.started_at, dt.timedelta(0)) if end else None
+
+
+def disagree(status: str, summary: int | None, entries: int | None, told: Sequence[object]) -> bool:
+    """Whether a status is unknown, an end leaves two costs, or contradictions were `told`."""
+    is_strange = bool(status) and status not in Run.Status
+    has_ended = status in Run.TERMINAL and None not in (summary, entries)
+    return is_strange or bool(told) or (has_ended and summary != entries)
 
 
 class StepQuerySet(models.QuerySet["Step"]):

@@ -40,6 +40,7 @@ run = Run.objects.create(run_id="run_old", status="completed", prompt="Old words
     first_seen_at=now, changed_at=now, version=1)
 for run_id, status in (("run_goes", "running"), ("run_cut", "failed")):
     Run.objects.create(run_id=run_id, status=status, started_at=now, listed_at=now,
+        contradictions=[{"text": "It ended twice."}] if status == "failed" else [],
         first_seen_at=now, changed_at=now, version=1, cost_micros=70, usage_model="m")
 for number, revoked in enumerate([None, now]):
     digest = hashlib.sha256(b"token%d" % number).digest()
@@ -77,6 +78,7 @@ print(json.dumps({
         in sorted(recounted.kept().items(), key=str)],
     "zone": SpentInAll.objects.get().zone,
     "going": list(Run.objects.filter(going_since=now).values_list("run_id", flat=True)),
+    "odd": list(Run.objects.filter(odd_at=now).values_list("run_id", flat=True)),
     "given passwords": GivenPassword.objects.count(),
     "log": chain.verify().number,
     "may": sorted(Permission.objects.filter(group__name="member", codename="see_audience")
@@ -125,6 +127,7 @@ def test_the_record_and_the_accounts_stay_as_they_were(after: Any) -> None:
     ]
     assert after["zone"] == "UTC"
     assert after["going"] == ["run_goes"]
+    assert after["odd"] == ["run_cut"]
     assert after["given passwords"] == 0
     assert after["pending"] == 0
 

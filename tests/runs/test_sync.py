@@ -37,7 +37,7 @@ def test_the_reference_sample_fills_every_column(run: Run) -> None:
         *("provider", "runtime_id", "runtime_state"),  # not on the page
         *("tool_call_count", "prompt_is_cut", "contradictions", "failure_cause"),
         *("lasted_micros", "going_since"),  # 0: it ends at its start
-        "end_read_at",  # it had ended
+        *("end_read_at", "odd_at"),  # it had ended, and agrees with itself
     }
     assert (run.step_count, run.entry_count, run.entries_cost_micros) == (1, 1, 123)
     assert run.cost_micros == 123
@@ -238,6 +238,28 @@ def test_what_had_ended_when_it_was_first_seen_was_not_read_to_end(run: Run) -> 
     run.save()
     take(run, details(status="completed", completedAt="2025-01-15T10:35:22Z"))
     assert run.end_read_at is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "costs", "is_odd"),
+    [
+        ({"status": "completed"}, (100, 100), False),
+        ({"status": "completed"}, (100, 99), True),
+        ({"status": "completed"}, (ABSENT, 99), False),
+        ({"status": "running"}, (100, 99), False),
+        ({"status": "paused"}, (100, 100), True),
+        ({"status": "completed", "createdAt": "never"}, (100, 100), True),
+    ],
+)
+def test_a_record_that_disagrees_with_itself_is_marked(
+    run: Run, fields: dict[str, Any], costs: tuple[Any, int], is_odd: bool
+) -> None:
+    summary, entries = costs
+    usage = {"summary": ABSENT if summary is ABSENT else {"costMicros": summary}}
+    take(run, details([], [entry(1, costMicros=entries)], usage=usage, **fields))
+    run.refresh_from_db()
+    assert run.odd_at == (run.listed_at if is_odd else None)
+    assert run.disagrees is is_odd
 
 
 def test_contradictions_have_an_end(run: Run) -> None:
