@@ -26,6 +26,7 @@ ROUNDS = 5
 # Of each tab its address, and from what length on no page of it shows more.
 TABS = {"timeline": ("", 100), "read": ("read/", 1_000), "cost": ("cost/", 1_000)}
 TABS["result"] = ("result/", 100)
+LENGTHS = [10, 100, 1_000, 10_000, 100_000]
 SHOULD_BE = 100.0  # milliseconds of a tab
 WITHIN = 1.5  # a page of the longest run may take so many times that of the shortest
 
@@ -59,7 +60,7 @@ def measure(bench: Bench) -> Iterator[Result]:
     yield from _search(client, run)
     yield from _size(client, here)
     yield from _kinds(client, 1_000 if bench.quick else STEPS)
-    yield from _growth(client, bench)
+    yield from _growth(client, LENGTHS[:3] if bench.quick else LENGTHS)
 
 
 def _search(client: Client, run: Run) -> Iterator[Result]:
@@ -144,24 +145,21 @@ def _costs_anew(client: Client, run: Run, length: int) -> Figure:
     )
 
 
-def _growth(client: Client, bench: Bench) -> Iterator[Growth]:
-    lengths = [10, 100, 1_000] if bench.quick else [10, 100, 1_000, 10_000, 100_000]
-    points: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for length in lengths:
-        rounds = ROUNDS if bench.full or length <= 10_000 else 3
-        for kind, run in _of_each_kind(length):
-            for tab, (end, _) in TABS.items():
-                ask = partial(timed, partial(client.get, f"/runs/{run.run_id}/{end}"))
-                points.setdefault((tab, kind), []).append((length, bests(rounds, ask)[0]))
-    for (tab, kind), found in points.items():
-        yield Growth(
-            what=f"{tab} by length of the run, {kind}",
-            by="steps",
-            unit="ms",
-            points=tuple(found),
-            within=WITHIN,
-            beyond=TABS[tab][1],
-        )
+def _growth(client: Client, lengths: list[int]) -> Iterator[Growth]:
+    """Each tab of each kind, runs of all lengths in turns."""
+    for alike in zip(*map(_of_each_kind, lengths), strict=True):
+        kind = alike[0][0]
+        for tab, (end, beyond) in TABS.items():
+            asks = [partial(client.get, f"/runs/{run.run_id}/{end}") for _, run in alike]
+            costs = bests(ROUNDS, *(partial(timed, ask) for ask in asks))
+            yield Growth(
+                what=f"{tab} by length of the run, {kind}",
+                by="steps",
+                unit="ms",
+                points=tuple(zip(lengths, costs, strict=True)),
+                within=WITHIN,
+                beyond=beyond,
+            )
 
 
 def _beside_bare(client: Client, address: str) -> list[float]:
