@@ -211,10 +211,11 @@ def _flush(quiet: dict[int, Asked], this: Round, reports: dict[int, Report]) -> 
     if not quiet:
         return
     try:
-        _reschedule_quiet(list(quiet.values()), this)
-        reports.update(
-            {place: Report(Outcome.UNCHANGED, took=asked.took) for place, asked in quiet.items()}
-        )
+        ours = _reschedule_quiet(list(quiet.values()), this)
+        # Which of them were overtaken is not told, but how many: the outcomes are only counted.
+        for number, (place, asked) in enumerate(quiet.items()):
+            outcome = Outcome.UNCHANGED if number < ours else Outcome.OVERTAKEN
+            reports[place] = Report(outcome, took=asked.took)
     except DatabaseError:
         # The leases run out and the runs are claimed again; only the connection needs care.
         logger.exception("polls of %d runs could not be noted", len(quiet))

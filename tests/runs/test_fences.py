@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from runs import bulk, notices, poller, turns
+from runs import bulk, gauges, notices, poller, turns
 from runs.claims import release
 from runs.models import Fingerprint, Payload, Poll, Run, Upstream
 from runs.poller import Outcome, Round
@@ -72,9 +72,11 @@ def test_of_many_answers_without_news_only_the_overtaken_ones_write_nothing() ->
             connection.close()  # of the thread that asks
         return reply(bodies[run_id])
 
-    begun = timezone.now()
+    begun, counted = timezone.now(), gauges.told().polls
     api.for_all = overtake
     assert api.poll() == len(runs)
+    more = {name: count - counted.get(name, 0) for name, count in gauges.told().polls.items()}
+    assert (more["unchanged"], more["overtaken"]) == (len(runs) - 1, 1)
     done = Poll.objects.filter(leased_until=None, due_at__gt=begun, last_ok_at__gt=begun)
     assert set(done.values_list("pk", flat=True)) == {run.pk for run in runs} - {overtaken.pk}
     assert set(Run.objects.values_list("version", flat=True)) == {1}
