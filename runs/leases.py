@@ -18,11 +18,13 @@ from runs import direct
 
 logger = logging.getLogger(__name__)
 
-# What is left of one just before it is renewed outlasts any single read of an answer
-# (client.READ), and clocks of two machines that differ by some seconds. With a tick, which comes
+# What is left of one just before it is renewed, which may be twice RENEW after it was taken,
+# outlasts any single read of an answer (client.READ), and clocks of two machines that differ by
+# SKEW. With a tick, which comes
 # once a second, what a killed worker held is polled again within 15 s.
 LEASE = dt.timedelta(seconds=13.5)
-RENEW = 2.0  # seconds
+RENEW = 1.5  # seconds
+SKEW = 10.0  # seconds; see docs/faults.md on what is promised
 # What takes longer hangs, as a write on a connection to a database that has gone without a word:
 # more than any round of polls takes. A walk whose every page trickles is broken off there, and goes
 # on from the last page that it has stored.

@@ -1,7 +1,9 @@
-"""What time does: an outage of two hours, clocks that jump and differ, a run that is poison."""
+"""What time does: an outage of two hours, clocks that jump and differ, a run that is poison (what
+poison costs in time is in test_poison.py)."""
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from runs import claims, freshness, poller
+from runs import claims, freshness, leases, poller
 from runs.models import Poll, Run, Upstream
 from tests.chaos.rows import Cases
 from tests.factories import make_runs
@@ -31,6 +33,9 @@ class Org:
         self.asked: Counter[int] = Counter()  # by second of the clock
         self.by_run: Counter[str] = Counter()
         self.poison: set[str] = set()
+        self.ended: dict[str, str] = {}  # when, by run
+        self.chance = Random(count)
+        self.meanwhile: Callable[[str], None] | None = None
         self.api = Api(self._says)
         self.runs = make_runs(count, status="running", now=timezone.now(), version=0)
         poller.schedule_new(self.runs, timezone.now())
@@ -44,7 +49,14 @@ class Org:
             return reply({}, 503)
         if run_id in self.poison:
             return reply(b"<html>")
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None  # what it asks is answered at once
+            meanwhile(run_id)
         steps = [step(1, timestamp=minute)]
+        if (ended_at := self.ended.get(run_id)) and self.chance.random() < 0.7:
+            # Else as a copy of Case.dev that lags behind says: it goes on.
+            told = {"startedAt": ended_at, "completedAt": ended_at, "status": "completed"}
+            return details(steps, id=run_id, createdAt=ended_at, **told)
         return details(steps, id=run_id, createdAt=START.isoformat(), startedAt=minute)
 
     def tick(self) -> None:
@@ -124,25 +136,69 @@ def _live_through_jumps(clock: Any, org: Org, chance: Random) -> None:
     """Some jumps and ticks, of two workers whose clocks differ; then all must be as ever."""
     fences = dict(Poll.objects.values_list("pk", "fence"))
     skew = chance.choice((0, 0, 5, -5, 20, HOUR, -HOUR))
-    for _ in range(chance.randrange(1, 4)):
+    mortal = _mortal()
+    ends_at = chance.randrange(4)
+    for number in range(chance.randrange(1, 4)):
+        if number == ends_at:
+            org.ended[mortal.run_id] = timezone.now().isoformat()
         jump = chance.choice((1, 30, -30, HOUR, -HOUR, YEAR, -YEAR, _to_dst(chance)))
         clock.shift(max(jump, dt.datetime(2000, 1, 1, tzinfo=dt.UTC).timestamp() - _seconds()))
         org.tick()
         clock.shift(skew)
         org.tick()
         clock.shift(-skew)
+        _see_that_what_ended_stays_so()
+    org.ended.setdefault(mortal.run_id, timezone.now().isoformat())
     asked = Counter(org.by_run)
-    for _ in range(24):
+    for number in range(24):
         clock.shift(5)
         claims.mend(timezone.now())
+        if number in (7, 19):
+            _tick_while_another_asks(clock, org, chance)
         org.tick()
     now = timezone.now()
     for poll in Poll.objects.all():
-        assert poll.fence >= fences[poll.pk]
+        assert poll.fence >= fences.get(poll.pk, 0), "I4"
         assert poll.leased_until is None
-        assert poll.due_at
-        assert now - poll.due_at <= LONGEST_OVERDUE
-    assert all(org.by_run[run.run_id] >= asked[run.run_id] + 2 for run in org.runs)
+        if poll.pk in {run.pk for run in org.runs}:
+            assert poll.due_at
+            assert now - poll.due_at <= LONGEST_OVERDUE, "I5"
+    assert all(org.by_run[run.run_id] >= asked[run.run_id] + 2 for run in org.runs), "I5"
+    _see_that_what_ended_stays_so()
+    assert Run.objects.get(pk=mortal.pk).status == "completed"
+
+
+def _mortal() -> Run:
+    """One more run, which ends."""
+    (run,) = make_runs(1, status="running", now=timezone.now(), version=0)
+    poller.schedule_new([run], timezone.now())
+    return run
+
+
+def _see_that_what_ended_stays_so() -> None:
+    """I3. Only what has an end reported is `end_read_at`."""
+    reopened = Run.objects.exclude(end_read_at=None).exclude(status="completed")
+    assert not reopened.exists(), f"I3: {reopened.first()} goes on"
+
+
+def _tick_while_another_asks(clock: Any, org: Org, chance: Random) -> None:
+    """I6: while one worker waits for an answer, for as long as a lease may be before it is renewed,
+    the other, whose clock differs by as much as it may, does not ask about the same run."""
+    skew, open_for = chance.choice((0, 5, -5, leases.SKEW, -leases.SKEW)), 2 * leases.RENEW
+    met = []
+
+    def tick_of_the_other(run_id: str) -> None:
+        met.append(run_id)
+        before = Counter(org.by_run)
+        clock.shift(open_for + skew)
+        org.tick()
+        clock.shift(-skew)
+        assert org.by_run[run_id] == before[run_id], f"I6: asked twice at once, {skew} s apart"
+
+    Poll.objects.exclude(due_at=None).update(due_at=timezone.now())
+    org.meanwhile = tick_of_the_other
+    org.api.poll(1)  # one is asked about in this thread
+    assert met
 
 
 def _seconds() -> float:
