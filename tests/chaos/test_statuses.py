@@ -3,7 +3,7 @@
 import email.utils
 import time
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -15,7 +15,17 @@ from tests.runs.polling import Api, due_run, make_due, now_details, poll_of, wai
 
 pytestmark = [pytest.mark.django_db, pytest.mark.same_on_either]
 
-STATUSES = [*range(200, 208), 226, *range(300, 309), *range(400, 432), 451, 499, *range(500, 600)]
+# Those that ask for the most are asked most often.
+STATUSES = [
+    *[403, 429] * 15,
+    *range(200, 208),
+    226,
+    *range(300, 309),
+    *range(400, 432),
+    451,
+    499,
+    *range(500, 600),
+]
 
 
 @pytest.mark.row("statuses")
@@ -26,14 +36,20 @@ def test_every_status_with_every_wish_to_be_left_alone(cases: Cases) -> None:
     assert Api(good).poll() == 1
     for case in cases:
         status = STATUSES[case.number % len(STATUSES)]
-        headers, asked = _wish(case.chance)
+        wish = _wish(case.chance)
+        listed = case.chance.choice((None, None, 401, 403, 500))
         failures = case.chance.choice((0, 0, 1, 3, 12, 10**6))
         Upstream.objects.all().delete()
         make_due(run, failures=failures, leased_until=None, quarantined_at=None, sync_failures=0)
         before = Run.objects.values_list("version", flat=True).get(pk=run.pk)
-        Api(_answering(status, headers, case.chance)).poll()
-        words = f"{status} {headers} after {failures} failures"
-        _judge(run, before, status, asked, failures, words)
+        api = Api(_answering(status, wish.headers, case.chance))
+        if listed:
+            api.listed = reply({}, listed)
+        api.poll()
+        words = f"{status} {wish.headers} after {failures} failures, the list {listed}"
+        _judge(run, before, status, wish.asked(status), failures, words)
+        is_refused = status == 401 or (status == 403 and listed in (401, 403))
+        _judge_breaker(run, api, is_refused, words)
 
 
 def _answering(status: int, headers: dict[str, str], chance: Random) -> Any:
@@ -45,9 +61,36 @@ def _answering(status: int, headers: dict[str, str], chance: Random) -> Any:
     return answer
 
 
-def _wish(chance: Random) -> tuple[dict[str, str], float | None]:
+class Wish(NamedTuple):
+    """`seconds`: what its headers ask for, None if nothing that makes sense; `reset`: the same of
+    the limit's own header, which is sent with every answer and asks for something after a 429."""
+
+    headers: dict[str, str]
+    seconds: float | None
+    reset: float | None = None
+
+    def asked(self, status: int) -> float | None:
+        return self.reset if self.seconds is None and status == 429 else self.seconds
+
+
+def _wish(chance: Random) -> Wish:
+    headers, seconds = _retry_after(chance)
+    if chance.random() < 0.5:
+        return Wish(headers, seconds)
+    value, reset = chance.choice(RESETS)
+    return Wish(headers | {"x_ratelimit_reset_requests": value}, seconds, reset)
+
+
+RESETS: list[tuple[str, float | None]] = [
+    *(("45s", 45), ("0s", 0), ("45", 45), ("1m30s", 90), ("200ms", 0.2), ("24h", 86_400)),
+    *(("9" * 400 + "s", 10**9), ("999999999h", 10**9)),
+    *((word, None) for word in ("-1s", "-1", "", "soon", "45 s", "s", "NaN", "infs", "1e3s")),
+]
+
+
+def _retry_after(chance: Random) -> tuple[dict[str, str], float | None]:
     """Headers, and the seconds that they ask for; None if they ask for nothing that makes sense.
-    Infinity: a date or number beyond the longest wait."""
+    10**9: a date or number beyond the longest wait."""
     seconds = chance.choice((0, 1, 2.5, 59, 600, 899, 900, 901, 86_400, 10**9))
     later = email.utils.formatdate(time.time() + seconds, usegmt=True) if seconds < 10**9 else ""
     past = email.utils.formatdate(time.time() - 5_000, usegmt=True)
@@ -75,8 +118,6 @@ def _judge(
     assert (word, steps) == ("running", 1), words  # the last good state is kept
     assert 200 <= status < 300 or version == before, words
     assert state is not None, words
-    refused = status == 401
-    assert (state.state == Upstream.State.REFUSED) is refused, words
     if 200 <= status < 300:
         assert poll.sync_failures + (poll.failures == 0) > 0, words
     else:
@@ -89,6 +130,18 @@ def _judge(
         pause = (state.paused_until - poll.last_error_at).total_seconds()
         clamped = min(max(5.0 if asked is None else asked, 1.0), 900.0)
         assert clamped - 1.1 <= pause <= clamped + 1.1, words
+
+
+def _judge_breaker(run: Run, api: Api, is_refused: bool, words: str) -> None:
+    """The whole key is refused if 401 says so, or the list is forbidden as the run is; then
+    nothing more is asked."""
+    state = Upstream.objects.get()
+    assert (state.state == Upstream.State.REFUSED) is is_refused, words
+    if is_refused:
+        asked = len(api.asked)
+        make_due(run, leased_until=None)
+        assert api.poll() == 0, words
+        assert len(api.asked) == asked, words
 
 
 def _judge_wait(wait: float, status: int, asked: float | None, failures: int, words: str) -> None:
