@@ -83,6 +83,7 @@ def sync_steps(
     """Bring the steps of `run` up to `raws`; what they add up to, or None if no row changed.
     Absent or null: no word on steps, so none is touched."""
     if not isinstance(raws, list):
+        _note_silence(STEPS, run.step_count, notes)
         return None
     follower = outlines.Follower(run)
     is_changed = _Sync(STEPS, run, raws, kept, version, now, notes, follower).go()
@@ -95,9 +96,15 @@ def sync_entries(
     """The same for `usage.entries`; whether any row changed. An empty list that comes first is a
     change: "none" instead of "not reported"."""
     if not isinstance(raws, list):
+        _note_silence(ENTRIES, run.entry_count, notes)
         return False
     is_first_word = run.entry_count is None
     return _Sync(ENTRIES, run, raws, kept, version, now, notes).go() or is_first_word
+
+
+def _note_silence(track: Track, count: int | None, notes: Notes) -> None:
+    if count:
+        notes.append(f"{track.path} is no longer reported; the last ones are shown.")
 
 
 def is_gain(old: Any, new: Any) -> bool:

@@ -15,6 +15,7 @@ from tests.runs.answers import details, entry, put, step
 type Path = tuple[str | int, ...]
 OF_OTHER_TYPES: list[Any] = [0, -1, 1.5, "", "text", True, [], {}, [1], {"a": 1}, None]
 WORDS = ("status", "type", "kind")  # their values are words of a list that may grow
+UNKNOWN = "teleported"
 SCRIPTS = ("nda_review", "privilege_log", "research_memo", "lease_abstraction")
 
 
@@ -112,7 +113,7 @@ def _perform(name: str, path: Path, whole: Any, chance: Random) -> bool:
             others = [one for one in OF_OTHER_TYPES if type(one) is not type(holder[key])]
             holder[key] = copy.deepcopy(chance.choice(others))
         case "unknown word":
-            holder[key] = "teleported"
+            holder[key] = UNKNOWN
         case "rename" if isinstance(holder, dict):
             holder[f"{key}V2"] = holder.pop(key)
     return True

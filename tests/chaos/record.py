@@ -34,6 +34,14 @@ def another_postgresql(*, whole: bool = False) -> DatabaseWrapper:
     return wrapper
 
 
+def let_last() -> None:
+    """Let this transaction, in which a row runs all of its cases, last for longer than the product
+    lets its own (runs.direct.LASTS_MOST). Call after the first statement of `direct`."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL transaction_timeout = 0")
+
+
 OWN = {"id", "run", "run_id", "pk"}  # keys of rows: told by each database for itself
 SHOWN = {
     Step: ("position", "step_id", "type", "content", "tool_input", "tool_output"),

@@ -8,18 +8,24 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connections, transaction
+from django.test import Client
 
+from dashboard.api import tokens
 from runs import direct, poller, sync
 from runs.casedev.client import Answer
 from runs.casedev.errors import Unreadable
 from runs.claims import Claim, claim
 from runs.leases import LEASE
-from runs.models import Poll, Run, Step
+from runs.models import Poll, Run
 from runs.poller import Outcome
+from tests import markup
+from tests.chaos.drift import Judge, Record, record_of, unknown_words
 from tests.chaos.mutants import Recorded, hostile, recorded
-from tests.chaos.record import another_postgresql, dump, rows, visible
+from tests.chaos.record import another_postgresql, dump, let_last, rows, visible
 from tests.chaos.rows import Cases
+from tests.conftest import signed_in
 from tests.runs.answers import details, entry, step
 from tests.runs.polling import due_run
 
@@ -62,6 +68,7 @@ def test_answers_in_any_order_end_in_the_last_state(cases: Cases) -> None:
         _deliver(run, len(STAGES) - 1, _claim(run, 0))
         last = visible(run)
     tree = Interleavings(run, last)
+    let_last()
     for case in cases:
         tree.grow(case.chance, cases.row.each)
 
@@ -167,24 +174,46 @@ def rolled_back() -> Iterator[None]:
 @pytest.mark.row("drift")
 @pytest.mark.django_db
 @pytest.mark.timeout(0)
-def test_a_payload_that_drifts_anywhere_deletes_nothing_and_is_flagged(cases: Cases) -> None:
+def test_a_payload_that_drifts_anywhere_deletes_nothing_and_is_flagged(
+    cases: Cases, viewer: User
+) -> None:
     bodies = recorded()
     stored = {body.name: _stored(body) for body in bodies}
+    pages = Pages(viewer)
+    let_last()
     for case in cases:
         body = bodies[case.number % len(bodies)]
-        words, mutant = body.mutant(case.number // len(bodies), case.chance)
+        acts, mutant = body.mutant(case.number // len(bodies), case.chance)
+        words = f"{body.name}: {acts}"
         with rolled_back():
-            run, before, keys = stored[body.name]
-            _drift((run, dict(before), keys), body, mutant, f"{body.name}: {words}")
+            is_read = _drift(stored[body.name], mutant, words)
+            if case.chance.random() < 1 / PAGE_EVERY or acts.startswith("unknown word"):
+                pages.judge(stored[body.name], mutant if is_read else b"{}", words)
+            if is_read:
+                _heal(stored[body.name], body, words)
 
 
-type Stored = tuple[Run, dict[str, Any], set[int]]  # with the keys of its steps
+PAGE_EVERY = 25  # mutants between two whose pages are looked at, but for unknown words
 
 
-def _stored(body: Recorded) -> Stored:
+class Known(NamedTuple):
+    """A recorded answer as it is stored."""
+
+    run: Run
+    before: dict[str, Any]
+    record: Record
+
+    @property
+    def was_terminal(self) -> bool:
+        return self.run.is_terminal
+
+
+def _stored(body: Recorded) -> Known:
     run = due_run(run_id=body.run_id)
     sync.apply(run, body.text, NOW)
-    return run, visible(run), set(Step.objects.filter(run=run).values_list("pk", flat=True))
+    known = Known(run, visible(run), record_of(run))
+    assert known.record.notes == [], "the true answer is flagged"
+    return known
 
 
 def _as_stored(run: Run) -> Run:
@@ -194,29 +223,25 @@ def _as_stored(run: Run) -> Run:
     return stored
 
 
-def _drift(stored: Stored, body: Recorded, mutant: bytes, words: str) -> None:
-    run, before, keys = stored
-    was_terminal = run.is_terminal
+def _drift(known: Known, mutant: bytes, words: str) -> bool:
+    """The mutant comes; whether it could be read."""
     try:
         with transaction.atomic():
-            sync.apply(_as_stored(run), mutant, NOW + dt.timedelta(seconds=5))
+            sync.apply(_as_stored(known.run), mutant, NOW + dt.timedelta(seconds=5))
     except Unreadable:
-        assert visible(run) == before, words
-        return
-    now = _as_stored(run)
-    assert now.status, words
-    assert not was_terminal or now.status == before["status"], f"I3: {words}"
-    steps = dict(Step.objects.filter(run=run).values_list("pk", "vanished_at"))
-    assert keys <= steps.keys(), f"{words}: a step was deleted"
-    if any(steps.values()):
-        assert now.contradictions, f"{words}: what vanished is not flagged"
-    sync.apply(now, body.text, NOW + dt.timedelta(seconds=10))
-    after = visible(run)
-    kept = _kept(before.pop("steps"), after.pop("steps"), words)
-    assert not kept or _as_stored(run).contradictions, f"{words}: what is kept is not flagged"
-    assert after["counts"] == before["counts"], words
-    if not was_terminal:
-        assert after == before, words
+        assert visible(known.run) == known.before, words
+        return False
+    Judge(known.run, known.record, record_of(known.run), mutant, words).judge()
+    return True
+
+
+def _heal(known: Known, body: Recorded, words: str) -> None:
+    """The true answer comes."""
+    sync.apply(_as_stored(known.run), body.text, NOW + dt.timedelta(seconds=10))
+    before, after = dict(known.before), visible(known.run)
+    lists = [_kept(before.pop(name), after.pop(name), words) for name in ("steps", "entries")]
+    assert not any(lists) or _as_stored(known.run).contradictions, f"{words}: not flagged"
+    assert after == before, f"{words}: the true answer does not heal it"
 
 
 NOTHING = (None, "", "null")
@@ -234,6 +259,44 @@ def _kept(before: list[Any], after: list[Any], words: str) -> bool:
     ]
     assert all(old in NOTHING for old, _ in pairs), f"{words}: the true answer does not heal it"
     return bool(pairs)
+
+
+class Pages:
+    """A run's pages and the API, as somebody signed in has them."""
+
+    def __init__(self, viewer: User) -> None:
+        self.viewer, self.client = viewer, signed_in(viewer)
+
+    def judge(self, known: Known, mutant: bytes, words: str) -> None:
+        """The run is still shown with its own words, and what is unknown is marked."""
+        run = _as_stored(known.run)
+        page = self._page(run, "", words)
+        shown = markup.words(page)
+        prompt = known.record.run["prompt"]
+        if run.prompt == prompt:
+            assert " ".join(prompt.split())[:60] in shown, f"{words}: the request is not shown"
+        present = [row for row in record_of(run).steps.values() if not row["vanished_at"]]
+        for row in present:
+            assert f'<li id="s{row["position"]}"' in page, f"{words}: step {row} is not shown"
+        for note in run.contradictions:
+            assert " ".join(note["text"].split()) in shown, f"{words}: {note} is not shown"
+        for tab, mark in unknown_words(mutant, known.was_terminal):
+            assert mark in self._page(run, tab, words), f"{words}: no mark {mark}"
+        self._judge_api(run, len(present), words)
+
+    def _page(self, run: Run, tab: str, words: str) -> str:
+        answer = self.client.get(f"/runs/{run.run_id}/{tab}")
+        assert answer.status_code == 200, f"{words}: the page is a {answer.status_code}"
+        return answer.content.decode()
+
+    def _judge_api(self, run: Run, steps: int, words: str) -> None:
+        token = tokens.create(self.viewer, "drift", 7)[1]  # a new one: they may come so often
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = Client().get(f"/api/runs/{run.run_id}", headers=headers)
+        assert answer.status_code == 200, f"{words}: the API answers {answer.status_code}"
+        told = answer.json()
+        assert (told["run_id"], told["prompt"]) == (run.run_id, run.prompt), words
+        assert (told["status"], told["step_count"]) == (run.status, steps), words
 
 
 # Hostile JSON -------------------------------------------------------------------------------------

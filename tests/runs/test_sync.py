@@ -11,7 +11,7 @@ from django.db import connection
 from runs import sync
 from runs.casedev.errors import Unreadable
 from runs.models import Payload, Revision, Run
-from tests.runs.answers import ABSENT, REFERENCE, details, entry, put, step
+from tests.runs.answers import ABSENT, REFERENCE, details, entry, put, put_all, step
 from tests.runs.syncing import NOW, body_of, dump, ids, new_run, notes, take
 
 pytestmark = pytest.mark.django_db
@@ -143,6 +143,22 @@ def test_a_value_that_is_withdrawn_stays_and_is_flagged(run: Run, nothing: Any) 
     ]
     assert ("guidance" in run.unreported) is (nothing is ABSENT)
     take(run, details(guidance=nothing, usage={"inputTokens": nothing}))
+    assert (len(notes(run)), run.version) == (2, 2)
+
+
+@pytest.mark.parametrize("is_absent", [True, False])
+def test_a_whole_list_that_is_withdrawn_stays_and_is_flagged(run: Run, is_absent: bool) -> None:
+    take(run, details())
+    without = details(steps=ABSENT, usage={"entries": ABSENT})
+    if not is_absent:
+        without = put_all(without, {("steps",): "null", ("usage", "entries"): "null"})
+    take(run, without)
+    assert (run.step_count, run.entry_count) == (1, 1)
+    assert notes(run) == [
+        "steps is no longer reported; the last ones are shown.",
+        "usage.entries is no longer reported; the last ones are shown.",
+    ]
+    take(run, without)
     assert (len(notes(run)), run.version) == (2, 2)
 
 
