@@ -322,9 +322,8 @@ def _settle(asked: Asked, this: Round) -> Report:
         is_ours = _reschedule_quiet([asked], this)
         return Report(Outcome.UNCHANGED if is_ours else Outcome.OVERTAKEN, took=asked.took)
     try:
-        is_watched = held.run in this.looked_at
         with turns.of(len(answer.body)):
-            outcome = _store(held, answer, asked.seen, is_watched=is_watched)
+            outcome = _store(held, answer, asked.seen, is_watched=held.run in this.looked_at)
         return Report(outcome, took=asked.took)
     except Unreadable as unreadable:
         return Report(_failed(held, unreadable), unreadable, asked.took)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dashboard import beat
 from dashboard.celery import app
-from runs import breaker, notices, poller, tasks
+from runs import breaker, notices, poller, tasks, watchdog
 from runs.models import Discovery, Poll, Run, Upstream
 from runs.simulator.testing import SimulatorServer
 from tests.factories import make_run, make_runs
@@ -67,12 +67,15 @@ def test_a_full_batch_wakes_the_worker_at_once(simulator: SimulatorServer) -> No
     until(lambda: Run.objects.filter(version__gt=0).count() == len(runs), 90, "all to be polled")
 
 
-def test_a_new_worker_tries_again_what_had_stopped() -> None:
+def test_a_new_worker_tries_again_what_had_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[str] = []  # by a thread that would end the tests' process, where nothing is heard
+    monkeypatch.setattr(watchdog, "start", lambda is_suspect, why: watched.append(why))
     hour = timezone.now() + dt.timedelta(hours=1)
     Upstream.objects.create(pk=1, state=Upstream.State.REFUSED, probe_at=hour)
     Discovery.objects.create(pk=1, due_at=hour, failures=7)
     run = make_run("running", poll_quarantined_at=timezone.now(), poll_due_at=hour)
     tasks.start_afresh()
+    assert watched
     assert breaker.allowance(timezone.now(), 9) == 1
     assert Discovery.objects.get().due_at is None
     due_at = Poll.objects.get(pk=run.pk).due_at
