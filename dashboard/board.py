@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dashboard import filters
-from dashboard.rows import for_rows
+from dashboard.rows import for_rows, for_stalls
 from dashboard.templatetags.runsheet import money_text
 from runs import agents, freshness, notices, spending
 from runs.models import Run
@@ -209,18 +209,24 @@ def _cause(run: Run) -> str:
     return "Its details have not been fetched yet."
 
 
-_SINCE_LISTED = Coalesce("listed_at", "first_seen_at").asc()  # which is never null
-
-
-def stalls(now: dt.datetime, most: int) -> Concern:
+def stalls(now: dt.datetime, most: int) -> tuple[Concern, bool]:
+    """And whether more than MOST_CHECKED runs would have to be looked at for it."""
+    suspects = for_stalls(Run.objects.filter(freshness.may_be_stalled(now)))
     # Not by the column itself, or SQLite would look for the few among all runs, oldest first.
-    oldest = for_rows(Run.objects.active()).order_by(_SINCE_LISTED, "pk")[:MOST_CHECKED]
-    worries = []
-    for run in oldest:
-        stall = freshness.stall(run, getattr(run, "poll", None), now)
-        if stall:
-            worries.append(Worry(run, _sentence(stall.sentence), run.started_at or run.listed_at))
-    return Concern("stalled", "Stalled", worries[:most], len(worries))
+    since_listed = Coalesce("listed_at", "first_seen_at").asc()  # of which the first is never null
+    oldest = list(suspects.order_by(since_listed, "pk")[: MOST_CHECKED + 1])
+    why = {
+        run.pk: _sentence(stall.sentence)
+        for run in oldest[:MOST_CHECKED]
+        if (stall := freshness.stall(run, getattr(run, "poll", None), now))
+    }
+    shown = for_rows(Run.objects.filter(pk__in=list(why)[:most])).in_bulk()
+    worries = [
+        Worry(run, why[key], run.started_at or run.listed_at)
+        for key in why
+        if (run := shown.get(key))
+    ]
+    return Concern("stalled", "Stalled", worries, len(why)), len(oldest) > MOST_CHECKED
 
 
 def unread(most: int) -> Concern:
@@ -267,32 +273,34 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
-def concerns(now: dt.datetime, shown: str = "") -> list[Concern]:
-    """What needs somebody, kinds without any left out; of the kind `shown` MANY are shown."""
+def concerns(now: dt.datetime, shown: str = "") -> tuple[list[Concern], bool]:
+    """What needs somebody, kinds without any left out; of the kind `shown` MANY are shown. And
+    whether there were too many active runs to look at each for a stall."""
 
     def most(name: str) -> int:
         return MANY if shown == name else FEW
 
+    stalled, is_unchecked = stalls(now, most("stalled"))
     found = [
         failures(now, most("failed")),
-        stalls(now, most("stalled")),
+        stalled,
         unread(most("unread")),
         oddities(now, most("odd")),
     ]
-    return [concern for concern in found if concern.total]
+    return [concern for concern in found if concern.total], is_unchecked
 
 
 def context(now: dt.datetime, shown: str) -> dict[str, Any]:
     """All that the overview tells beside the rows of running runs."""
     active = active_counts()
-    needy = concerns(now, shown)
+    needy, is_unchecked = concerns(now, shown)
     beat = notices.last_beat()
     return {
         "active": active,
         "unshown_running": active[Run.Status.RUNNING] - MOST_RUNNING,
         "concerns": needy,
         "worry_count": sum(concern.total for concern in needy),
-        "is_unchecked": sum(active.values()) > MOST_CHECKED,
+        "is_unchecked": is_unchecked,
         "most_checked": MOST_CHECKED,
         "failed_in_week": Run.objects.filter(failed_in("7d", now)).count(),
         "costs": costs(now),

@@ -9,6 +9,7 @@ import datetime as dt
 from enum import StrEnum
 
 import msgspec
+from django.db.models import Q
 
 from runs import breaker, habits, notices, patience
 from runs.models import Discovery, Poll, Run, Upstream
@@ -93,6 +94,19 @@ def _trouble(poll: Poll, upstream: Upstream, now: dt.datetime) -> str:
     if poll.last_tried_at and poll.leased_until and poll.leased_until > now:
         return f"Case.dev has not answered for {_span(now - poll.last_tried_at)}"
     return f"our own poller is {_span(now - poll.due_at)} late"
+
+
+def may_be_stalled(now: dt.datetime) -> Q:
+    """The runs to ask `stall` about: of all others it says no."""
+    running = Q(status=Run.Status.RUNNING)
+    told_late = Q(last_step_at__lt=now - NO_STEP_LONG) | Q(
+        last_step_at=None, started_at__lt=now - NO_STEP_LONG
+    )
+    return (
+        Q(status=Run.Status.QUEUED, listed_at__lt=now - QUEUED_LONG)
+        | running & Q(started_at__lt=now - SANDBOX_LIMIT)
+        | running & Q(step_count__gt=0) & told_late
+    )
 
 
 def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:

@@ -64,7 +64,9 @@ def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> Que
     through the runs in any order. So the words are looked at one run at a time then.
     """
     if len(fold(words)) < SHORTEST:
-        return runs.filter(run_id__startswith=words)
+        all_so = _beginning(Run.objects.order_by(), words)
+        found = list(all_so.values_list("pk", flat=True)[: FEWEST + 1])
+        return runs.filter(pk__in=found) if len(found) <= FEWEST else _beginning(runs, words)
     newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     if at_most is not None or not _is_common(words, newest):
         at_most = at_most or _worth_looking_up(newest)
@@ -75,6 +77,14 @@ def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> Que
     # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all runs.
     place = StrIndex(Subquery(text), Value(fold(words)))
     return runs.alias(found_at=place).filter(found_at__gt=0)
+
+
+def _beginning(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
+    """Those of `runs` whose id begins with `words`, in a way that an index answers: SQLite's LIKE
+    takes any case, which its index does not."""
+    if connection.vendor == "postgresql":
+        return runs.filter(run_id__startswith=words)
+    return runs.filter(run_id__gte=words, run_id__lt=f"{words}\U0010ffff")
 
 
 def _is_common(words: str, newest: int) -> bool:

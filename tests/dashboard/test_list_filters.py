@@ -4,12 +4,14 @@ import datetime as dt
 import re
 
 import pytest
+from django.db import connection
 from django.http import QueryDict
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import filters
+from runs import searching
 from runs.models import Run
 from tests.dashboard.lists import NOW, complaints, get, shown
 from tests.factories import MODEL, make_agent, make_run, make_runs
@@ -181,3 +183,15 @@ def test_any_query_is_read_and_repeats_itself(values):
     again = filters.read(QueryDict(asked.query(after=asked.after)), NOW)
     again.complaints = asked.complaints = {}
     assert again == asked
+
+
+def test_one_letter_is_looked_for_by_the_index_of_ids(viewer_client):
+    """Whether few begin so, or none, or very many: no way leads through all runs."""
+    make_runs(searching.FEWEST + 1)
+    other = make_run(run_id="other")
+    for words, count in (("o", 1), ("zz", 0), ("r", searching.FEWEST + 1), ("R", 0)):
+        assert searching.matching(Run.objects.all(), words).count() == count, words
+    assert shown(get(viewer_client, "?q=o")) == [other.pk]
+    if connection.vendor == "sqlite":
+        plan = searching.matching(Run.objects.order_by(), "r").values("pk").explain()
+        assert "run_id>? AND run_id<?" in plan

@@ -1,6 +1,7 @@
 """As of when, and why if late: every sentence, in a table, at one `now`."""
 
 import datetime as dt
+import random
 from typing import Any
 
 import pytest
@@ -292,3 +293,32 @@ def test_spans_are_in_the_largest_unit_that_has_two(seconds: float, words: str) 
     row = Poll(last_ok_at=NOW, failures=1, last_error="x", due_at=soon(seconds=max(seconds, 0.1)))
     said = freshness.of(row, Upstream(), NOW).sentence
     assert said == f"as of 10:42:07; x, next try in {words}"
+
+
+@pytest.mark.django_db
+def test_whoever_is_stalled_is_among_those_that_may_be() -> None:
+    """The database passes by only runs of which `stall` says no, whatever was told of them."""
+    minutes = (0, 1, 4, 6, 11, 34, 36, 90)
+    chance = random.Random(7)
+
+    def moment() -> dt.datetime | None:
+        return chance.choice((None, ago(minutes=chance.choice(minutes), seconds=chance.random())))
+
+    for _ in range(300):
+        made = moment()
+        make_run(
+            chance.choice(("queued", "running", "completed", "paused")),
+            created_at=made,
+            listed_at=made or ago(minutes=3),
+            first_seen_at=made or ago(minutes=3),
+            started_at=moment(),
+            last_step_at=moment(),
+            step_count=chance.choice((0, 9)),
+            poll_last_ok_at=NOW,
+            poll_due_at=NOW,
+        )
+    suspects = set(Run.objects.filter(freshness.may_be_stalled(NOW)))
+    stalled = {run for run in Run.objects.all() if freshness.stall(run, run.poll, NOW)}
+    assert stalled <= suspects
+    assert len(stalled) > 30
+    assert len(suspects) < 200
