@@ -83,13 +83,9 @@ def _part(number: int, of: int) -> int:
 def costs(now: dt.datetime) -> Costs:
     today = timezone.localdate(now)
     first, first_of_week = (today - dt.timedelta(days=days - 1) for days in (DAYS, 7))
-    rows = [row for row in spending.since(first) if first <= row.day <= today]
-    by_day = spending.summed((row.day, row.sums) for row in rows)
+    by_day, by_agent, by_model = spending.period(first, first_of_week, today)
     spent = [by_day.get(first + dt.timedelta(days=day), Sums()) for day in range(DAYS)]
     highest = max(day.micros for day in spent)
-    week = [row for row in rows if row.day >= first_of_week]
-    by_agent = spending.summed((row.agent_id, row.sums) for row in week)
-    by_model = spending.summed((row.model, row.sums) for row in week)
     in_week = sum(spent[-7:], Sums())
     return Costs(
         today=spent[-1],

@@ -11,16 +11,16 @@ by start, else created. Days have their borders in the site's time zone.
 import datetime as dt
 import re
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
 
 from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
 from dashboard.facets import statuses
-from dashboard.notes.models import RunLabel
+from dashboard.notes.models import Label, RunLabel
 from dashboard.saved import columns
 from runs import searching
 from runs.models import Run
@@ -253,7 +253,7 @@ def matching(asked: Asked) -> QuerySet[Run]:
     if asked.agent:
         runs = runs.filter(agent_id=asked.agent)
     if asked.label:
-        runs = runs.filter(pk__in=labelled(asked.label))
+        runs = labelled(runs, asked.label)
     if asked.model:
         # The same expression as the index `list_by_model`.
         runs = runs.alias(used=Coalesce("usage_model", "model")).filter(used=asked.model)
@@ -264,10 +264,29 @@ def matching(asked: Asked) -> QuerySet[Run]:
     return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
 
 
-def labelled(name: str) -> QuerySet[RunLabel, Any]:
-    """Keys of the runs that bear a label, in whatever case it is written."""
-    rows = RunLabel.objects.filter(label__name__iexact=name).order_by()
-    return rows.values_list("run", flat=True)
+def labelled(runs: QuerySet[Run], name: str) -> QuerySet[Run]:
+    """Those of `runs` that bear a label, in whatever case it is written.
+
+    Of a join, PostgreSQL knows too little to see whether few or many do. So few are looked up, and
+    many are met on a way through the runs in any order, each asked whether it does.
+    """
+    labels = list(Label.objects.filter(name__iexact=name).values_list("pk", flat=True))
+    borne = RunLabel.objects.filter(label__in=labels).order_by()
+    keys = list(borne.values_list("run", flat=True)[: MOST_HELD + 1])
+    if len(keys) <= MOST_HELD:
+        return runs.filter(pk__in=keys)
+    here = borne.filter(run=OuterRef("pk")).values("pk")[:1]
+    return runs.alias(borne=Subquery(here)).filter(borne__isnull=False)
+
+
+def held(runs: QuerySet[Run], asked: Asked) -> QuerySet[Run]:
+    """`runs`, those `matching`, found by their keys where several conditions leave few: an index
+    knows an order or a condition, and on the way through an order these few are far apart."""
+    conditions = asked.statuses, asked.agent, asked.label, asked.model, asked.since or asked.until
+    if asked.q or asked.sort == DEFAULT_SORT or sum(map(bool, conditions)) < 2:
+        return runs
+    keys = list(runs.values_list("pk", flat=True)[: MOST_HELD + 1])
+    return Run.objects.filter(pk__in=keys).order_by() if len(keys) <= MOST_HELD else runs
 
 
 def _statuses(asked: list[str]) -> list[str]:
@@ -304,7 +323,7 @@ def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Pa
 
 def most_shown(asked: Asked) -> int:
     """Up to how many runs a list counts."""
-    if asked.q:
+    if asked.q or asked.label:
         return MOST_HELD
     return MOST_MATCHING if asked.is_filtered else MOST_COUNTED
 

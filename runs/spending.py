@@ -60,13 +60,10 @@ class Part(NamedTuple):
     sums: Sums
 
 
-class Row(NamedTuple):
-    """Sums of a group, or a change of them."""
-
-    day: dt.date
-    agent_id: str | None
-    model: str | None
-    sums: Sequence[int]
+class Period(NamedTuple):
+    by_day: dict[dt.date, Sums]
+    by_agent: dict[str | None, Sums]
+    by_model: dict[str | None, Sums]
 
 
 # What runs add -------------------------------------------------------------------------------
@@ -122,24 +119,40 @@ def total() -> int:
         return int(cursor.fetchone()[0])
 
 
-def since(first: dt.date) -> list[Row]:
-    """Sums of the days from `first` on, and changes of them that are not added yet."""
-    beside = ", ".join(("agent_id", "model", *Sums._fields))
+def period(first: dt.date, week: dt.date, last: dt.date) -> Period:
+    """Of the days from `first` to `last` together with changes that are not added yet; by agent and
+    model from `week` on."""
+    told = ", ".join(Sums._fields)
+    added = ", ".join(f"CAST(SUM({name}) AS bigint)" for name in Sums._fields)
+    days, changes = SpentByDay._meta.db_table, Spent._meta.db_table
     midnight = timezone.make_aware(dt.datetime.combine(first, dt.time.min))
     with direct.cursor() as cursor:
         # One statement, as above; times as texts, which both databases write alike.
         cursor.execute(
-            f"SELECT CAST(day AS text), {beside} FROM {SpentByDay._meta.db_table} WHERE day >= %s"
-            f" UNION ALL SELECT CAST(listed_at AS text), {beside} FROM {Spent._meta.db_table}"
+            f"WITH kept AS (SELECT * FROM {days} WHERE day BETWEEN %s AND %s),"
+            " lately AS (SELECT * FROM kept WHERE day >= %s)"
+            f" SELECT 'day', CAST(day AS text), NULL, NULL, {added} FROM kept GROUP BY day"
+            f" UNION ALL SELECT 'agent', NULL, agent_id, NULL, {added}"
+            " FROM lately GROUP BY agent_id"
+            f" UNION ALL SELECT 'model', NULL, NULL, model, {added} FROM lately GROUP BY model"
+            f" UNION ALL SELECT '', CAST(listed_at AS text), agent_id, model, {told} FROM {changes}"
             " WHERE listed_at >= %s",
             (
-                connection.ops.adapt_datefield_value(first),
+                *map(connection.ops.adapt_datefield_value, (first, last, week)),
                 connection.ops.adapt_datetimefield_value(midnight),
             ),
         )
         rows = cursor.fetchall()
-    days = {at: _day_of(at) for at in {at for at, *_ in rows}}
-    return [Row(days[at], agent, model, sums) for at, agent, model, *sums in rows]
+    found = Period(defaultdict(Sums), defaultdict(Sums), defaultdict(Sums))
+    for kind, at, agent, model, *numbers in rows:
+        day, sums = _day_of(at) if at else last, Sums(*numbers)
+        if kind == "day" or (not kind and first <= day <= last):
+            found.by_day[day] += sums
+        if kind == "agent" or (not kind and week <= day <= last):
+            found.by_agent[agent] += sums
+        if kind == "model" or (not kind and week <= day <= last):
+            found.by_model[model] += sums
+    return found
 
 
 def _day_of(told: str) -> dt.date:

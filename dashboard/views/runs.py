@@ -34,7 +34,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         return redirect(f"{request.path}?{default.query or 'all'}")
     now, seen = timezone.now(), newest()
     asked = filters.read(request.GET, now)
-    found = filters.matching(asked)
+    found = filters.held(filters.matching(asked), asked)
     page = filters.page(for_rows(found), asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
     shown = columns.of(request.user.pk or 0, asked.columns)
