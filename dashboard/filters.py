@@ -245,15 +245,15 @@ def _read_cursor(query: QueryDict, asked: Asked) -> None:
 # Asking the database -------------------------------------------------------------------------
 
 
-def matching(asked: Asked) -> QuerySet[Run]:
-    """The runs asked for, in no order."""
+def matching(asked: Asked, *, is_on_the_way: bool = False) -> QuerySet[Run]:
+    """The runs asked for, in no order; `is_on_the_way`: to be met on a way through one."""
     runs: QuerySet[Run] = Run.objects.all()
     if asked.statuses:
         runs = runs.filter(status__in=_statuses(asked.statuses))
     if asked.agent:
         runs = runs.filter(agent_id=asked.agent)
     if asked.label:
-        runs = labelled(runs, asked.label)
+        runs = _labelled(runs, asked.label, is_on_the_way=is_on_the_way)
     if asked.model:
         # The same expression as the index `list_by_model`.
         runs = runs.alias(used=Coalesce("usage_model", "model")).filter(used=asked.model)
@@ -264,29 +264,36 @@ def matching(asked: Asked) -> QuerySet[Run]:
     return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
 
 
-def labelled(runs: QuerySet[Run], name: str) -> QuerySet[Run]:
+def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySet[Run]:
     """Those of `runs` that bear a label, in whatever case it is written.
 
     Of a join, PostgreSQL knows too little to see whether few or many do. So few are looked up, and
-    many are met on a way through the runs in any order, each asked whether it does.
+    of those on a way each is asked whether it does.
     """
     labels = list(Label.objects.filter(name__iexact=name).values_list("pk", flat=True))
     borne = RunLabel.objects.filter(label__in=labels).order_by()
-    keys = list(borne.values_list("run", flat=True)[: MOST_HELD + 1])
-    if len(keys) <= MOST_HELD:
+    most = searching.worth_looking_up() if is_on_the_way else searching.FEWEST
+    keys = list(borne.values_list("run", flat=True)[: most + 1])
+    if len(keys) <= most:
         return runs.filter(pk__in=keys)
+    if not is_on_the_way:
+        return runs.filter(pk__in=borne.values("run"))
     here = borne.filter(run=OuterRef("pk")).values("pk")[:1]
     return runs.alias(borne=Subquery(here)).filter(borne__isnull=False)
 
 
-def held(runs: QuerySet[Run], asked: Asked) -> QuerySet[Run]:
-    """`runs`, those `matching`, found by their keys where several conditions leave few: an index
-    knows an order or a condition, and on the way through an order these few are far apart."""
+def listed(found: QuerySet[Run], asked: Asked) -> QuerySet[Run]:
+    """`found`, the runs `matching`, so that they are quickly told in the order asked for.
+
+    What several conditions leave is looked up where it is little: an index knows an order or a
+    condition, and on the way through the order these few are far apart.
+    """
     conditions = asked.statuses, asked.agent, asked.label, asked.model, asked.since or asked.until
-    if asked.q or asked.sort == DEFAULT_SORT or sum(map(bool, conditions)) < 2:
-        return runs
-    keys = list(runs.values_list("pk", flat=True)[: MOST_HELD + 1])
-    return Run.objects.filter(pk__in=keys).order_by() if len(keys) <= MOST_HELD else runs
+    if not asked.q and asked.sort != DEFAULT_SORT and sum(map(bool, conditions)) > 1:
+        keys = list(found.values_list("pk", flat=True)[: MOST_HELD + 1])
+        if len(keys) <= MOST_HELD:
+            return Run.objects.filter(pk__in=keys).order_by()
+    return matching(asked, is_on_the_way=True) if asked.label else found
 
 
 def _statuses(asked: list[str]) -> list[str]:
@@ -323,7 +330,7 @@ def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Pa
 
 def most_shown(asked: Asked) -> int:
     """Up to how many runs a list counts."""
-    if asked.q or asked.label:
+    if asked.q:
         return MOST_HELD
     return MOST_MATCHING if asked.is_filtered else MOST_COUNTED
 

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.http import QueryDict
 from django.utils import timezone
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import filters
+from dashboard.notes.models import Label, RunLabel
 from runs import searching
 from runs.models import Run
 from tests.dashboard.lists import NOW, complaints, get, shown
@@ -195,3 +197,26 @@ def test_one_letter_is_looked_for_by_the_index_of_ids(viewer_client):
     if connection.vendor == "sqlite":
         plan = searching.matching(Run.objects.order_by(), "r").values("pk").explain()
         assert "run_id>? AND run_id<?" in plan
+
+
+def test_a_label_that_few_or_many_bear_is_found_in_every_order(viewer_client, monkeypatch):
+    """Looked up where few do; where many do, met on a way through all, and joined to be counted."""
+    monkeypatch.setattr(searching, "FEWEST", 4)
+    monkeypatch.setattr(searching, "MOST", 6)
+    monkeypatch.setattr(filters, "MOST_HELD", 3)
+    runs = [make_run("failed" if n % 2 else "completed", cost_micros=n) for n in range(20)]
+    by = User.objects.create(username="somebody")
+    for count in (3, 6, 9, 20):
+        label = Label.objects.create(name=f"Of {count}")
+        RunLabel.objects.bulk_create(
+            RunLabel(run=run, label=label, by=by, at=NOW) for run in runs[:count]
+        )
+        for status in ("", "&status=failed"):
+            bear = [run for run in runs[:count] if not status or run.status == "failed"]
+            for sort in ("newest", "cost", "longest"):
+                page = get(viewer_client, f"?label=of+{count}&sort={sort}{status}")
+                assert set(shown(page)) == {run.pk for run in bear}, (count, sort, status)
+                assert f'<b class="num">{len(bear)}' in page
+            assert shown(get(viewer_client, f"?label=of+{count}&sort=cost{status}")) == [
+                run.pk for run in reversed(bear)
+            ]
