@@ -168,10 +168,11 @@ def silence() -> float | None:
     return None if beat_at is None else time.time() - beat_at
 
 
-def waiting(queue: str = settings.CELERY_TASK_DEFAULT_QUEUE) -> int | None:
-    """Messages that no worker has taken yet; None while Redis is away."""
+def waiting(queue: str | None = None) -> int | None:
+    """Messages that no worker has taken yet, of those for all or of another queue; None while
+    Redis is away."""
     try:
-        return connection().llen(queue)
+        return connection().llen(queue or settings.CELERY_TASK_DEFAULT_QUEUE)
     except redis.RedisError:
         return None
 
