@@ -98,9 +98,7 @@ class Values(dict[str, object]):
             letter=chance.choice(letters),
             two_letters="".join(chance.choices(letters, k=2)),
             number=chance.randrange(size),
-            page=chance.randrange(
-                1, max(min(40, size // 50), 1) + 1
-            ),  # of 50, the 40th is the last
+            page=chance.randrange(min(40, max(size // 50, 1))) + 1,  # of 50; the 40th is the last
             day=day.isoformat(),
         )
 

@@ -143,10 +143,14 @@ def raw_insert(run: Run, steps: list[StepPayload]) -> Callable[[], None]:
 
 def _later(bench: Bench) -> Iterator[Figure]:
     """Polls of a run of 10,000 steps that bring nothing, and 10 steps."""
-    steps = bodies.json_steps(LONG, STEP_BYTES)
     rounds = 1 if bench.quick else ROUNDS
-    sent = Sent(new_run(), steps)
+    sent = Sent(new_run(), bodies.json_steps(LONG, STEP_BYTES))
     store(sent.run, sent.answer())
+    yield from _nothing_new(sent, rounds)
+    yield from _ten_more(sent, rounds)
+
+
+def _nothing_new(sent: Sent, rounds: int) -> Iterator[Figure]:
     same = sent.answer()
 
     def unchanged() -> float:
@@ -175,7 +179,10 @@ def _later(bench: Bench) -> Iterator[Figure]:
         unit="",
         targets=(value(0),),
     )
-    written: list[float] = []
+
+
+def _ten_more(sent: Sent, rounds: int) -> Iterator[Figure]:
+    same, written = sent.answer(), list[float]()
 
     def ten_more() -> float:
         sent.steps = sent.steps + bodies.json_steps(10, STEP_BYTES, len(sent.steps) + 1)

@@ -21,6 +21,7 @@ from django.utils import timezone
 from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
 from dashboard.facets import statuses
 from dashboard.notes.models import Label, RunLabel
+from dashboard.rows import newest
 from dashboard.saved import columns
 from runs import searching
 from runs.models import Run
@@ -272,7 +273,7 @@ def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySe
     """
     labels = list(Label.objects.filter(name__iexact=name).values_list("pk", flat=True))
     borne = RunLabel.objects.filter(label__in=labels).order_by()
-    most = searching.worth_looking_up() if is_on_the_way else searching.FEWEST
+    most = searching.worth_looking_up(newest()) if is_on_the_way else searching.FEWEST
     keys = list(borne.values_list("run", flat=True)[: most + 1])
     if len(keys) <= most:
         return runs.filter(pk__in=keys)
@@ -305,16 +306,21 @@ def _statuses(asked: list[str]) -> list[str]:
 
 
 def within(column: str, **bound: dt.datetime) -> Q:
-    """`column` on the right side of one bound (`gte=` or `lt=`).
+    """`column` on the right side of one bound (`gte=` or `lt=`)."""
+    told, *untold = parts_within(column, **bound)
+    return told | untold[0] if untold else told
+
+
+def parts_within(column: str, **bound: dt.datetime) -> list[Q]:
+    """The same as conditions of which no run meets two, each for an index of its own.
 
     A run without that time, such as a failed one without an end, counts by its creation.
     """
     (lookup, moment), *_ = bound.items()
+    told = Q(**{f"{column}__{lookup}": moment})
     if column == "listed_at":
-        return Q(**{f"listed_at__{lookup}": moment})
-    return Q(**{f"{column}__{lookup}": moment}) | Q(
-        **{column: None, f"listed_at__{lookup}": moment}
-    )
+        return [told]
+    return [told, Q(**{column: None, f"listed_at__{lookup}": moment})]
 
 
 def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Page:

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 # What is left of one just before it is renewed, which may be twice RENEW after it was taken,
 # outlasts any single read of an answer (client.READ), and clocks of two machines that differ by
-# SKEW. With a tick, which comes
-# once a second, what a killed worker held is polled again within 15 s.
+# SKEW. With a tick, which comes once a second, what a killed worker held is polled again within
+# 15 s.
 LEASE = dt.timedelta(seconds=13.5)
 RENEW = 1.5  # seconds
 SKEW = 10.0  # seconds; see docs/faults.md on what is promised

@@ -67,7 +67,7 @@ def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> Que
         all_so = _beginning(Run.objects.order_by(), words)
         found = list(all_so.values_list("pk", flat=True)[: FEWEST + 1])
         return runs.filter(pk__in=found) if len(found) <= FEWEST else _beginning(runs, words)
-    newest = _newest()
+    newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     if at_most is not None or not _is_common(words, newest):
         at_most = at_most or worth_looking_up(newest)
         found = keys(words, at_most + 1)
@@ -97,14 +97,9 @@ def _is_common(words: str, newest: int) -> bool:
     return texts.count() >= COMMON
 
 
-def _newest() -> int:
-    return Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-
-
-def worth_looking_up(newest: int | None = None) -> int:
+def worth_looking_up(newest: int) -> int:
     """So many finds that to look them up costs what the way to PAGE of them costs: that way is
     the longer, the fewer they are among all runs."""
-    newest = _newest() if newest is None else newest
     return min(max(isqrt(PAGE * newest), FEWEST), MOST)
 
 

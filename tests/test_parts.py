@@ -1,6 +1,7 @@
 """The processes of `make run` by themselves: what each does beyond what it runs."""
 
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -161,7 +162,7 @@ libc.fflush(out)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
 @pytest.mark.parametrize("part", ["worker", "another"])
 def test_the_threads_of_a_worker_share_one_heap(part: str) -> None:
     """A heap for each would keep what a poll left free from all others."""
