@@ -83,17 +83,18 @@ def list_runs(request: HttpRequest, query: Query[schemas.ListQuery]) -> HttpResp
     if asked.complaints:
         raise Problem(422, "Some of the query cannot be.", asked.complaints)
     found = filters.matching(asked)
-    page = filters.page(rows.for_rows(found), asked, query.limit, now)
+    page = filters.page(rows.for_rows(filters.listed(found, asked)), asked, query.limit, now)
     names = agents.names(run.agent_id for run in page.runs)
-    matched = filters.how_many(found)
+    most = filters.most_shown(asked)
+    matched = filters.how_many(found, most)
     return _json(
         {
             "runs": [
                 shapes.of_listed_run(run, names.get(run.agent_id or ""), _as_of(run))
                 for run in page.runs
             ],
-            "matched": min(matched, filters.MOST_COUNTED),
-            "matched_is_exact": matched <= filters.MOST_COUNTED,
+            "matched": min(matched, most),
+            "matched_is_exact": matched <= most,
             "next": page.next.encode() if page.next else None,
         }
     )

@@ -73,7 +73,7 @@ OneEntry = create_schema(
 
 class RunPage(Schema):
     runs: list[ListedRun]  # type: ignore[valid-type]
-    matched: int = Field(description="How many runs match in all.")
+    matched: int = Field(description="How many runs match in all, as far as they are counted.")
     matched_is_exact: bool = Field(description="False: there are more than “matched”.")
     next: str | None = Field(description="Pass it as “after” to go on; null at the end.")
 

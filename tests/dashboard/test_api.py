@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from dashboard import filters
 from dashboard.api import bearer, tokens
 from dashboard.api.models import ApiToken
 from dashboard.audit.models import AuditEntry
@@ -86,6 +87,15 @@ def test_the_list_goes_through_all_runs_by_its_windows(reader: Caller, viewer_cl
     assert found == re.findall(r'<tr id="run-.*?href="/runs/([\w-]+)/"', html, re.DOTALL)
     assert page["runs"][0]["agent_name"] == "Contract Reviewer"
     assert page["runs"][0]["prompt_start"]
+
+
+def test_the_list_counts_as_far_as_the_page_does(reader: Caller, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filters, "MOST_MATCHING", 4)
+    make_runs(5, status="failed")
+    for query, told in (({"status": "failed"}, (4, False)), ({"sort": "cost"}, (5, True))):
+        page = reader.ok("/api/runs", **query)
+        assert (page["matched"], page["matched_is_exact"]) == told
+        assert len(page["runs"]) == 5
 
 
 def test_counts_of_a_run_that_was_not_read_yet_are_null(reader: Caller):
