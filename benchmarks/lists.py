@@ -62,6 +62,9 @@ QUERIES = {
     "one letter": "q={letter}",
     "two letters": "q={two_letters}",
     "words that many hold": "q={word}",
+    "words that one in 20 holds": "q={word}+{second}",
+    "words that one in 20 holds, by cost": "q={word}+{second}&sort=cost",
+    "words that one in 300 holds": "q={word}+{second}+{third}",
     "words that few hold": "q={word}+zebra",
     "words that none holds": "q=nothinglike{number}",
     "an id": "q=run_list_{number}",
@@ -77,6 +80,7 @@ OTHERS = {
     "admin: a page": "/admin/runs/run/?p={page}",
     "admin: a status": "/admin/runs/run/?status={status}",
     "admin: words": "/admin/runs/run/?q={word}+zebra",
+    "admin: words that many hold": "/admin/runs/run/?q={word}",
     "admin: polls": "/admin/runs/poll/",
 }
 ADDRESSES = {name: f"/runs/?{query}" for name, query in QUERIES.items()} | OTHERS
@@ -95,6 +99,8 @@ class Values(dict[str, object]):
             status=chance.choice(("completed", "failed", "cancelled", "running")),
             order=chance.choice(("oldest", "started", "ended", "longest", "steps", "cost")),
             word=chance.choice(WORDS),
+            second=chance.choice(WORDS),
+            third=chance.choice(WORDS),
             letter=chance.choice(letters),
             two_letters="".join(chance.choices(letters, k=2)),
             number=chance.randrange(size),

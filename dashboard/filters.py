@@ -21,7 +21,7 @@ from django.utils import timezone
 from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
 from dashboard.facets import statuses
 from dashboard.notes.models import Label, RunLabel
-from dashboard.rows import newest
+from dashboard.rows import for_rows, newest
 from dashboard.saved import columns
 from runs import searching
 from runs.models import Run
@@ -246,8 +246,42 @@ def _read_cursor(query: QueryDict, asked: Asked) -> None:
 # Asking the database -------------------------------------------------------------------------
 
 
-def matching(asked: Asked, *, is_on_the_way: bool = False) -> QuerySet[Run]:
-    """The runs asked for, in no order; `is_on_the_way`: to be met on a way through one."""
+class Answer(NamedTuple):
+    """`total`: how many runs match, up to `most`, and one more if there may be more than that."""
+
+    page: Page
+    total: int
+    most: int
+
+
+def answer(asked: Asked, length: int, now: dt.datetime) -> Answer:
+    """A page of the list as rows show it, and how many runs match."""
+    sought = searching.seek(asked.q) if asked.q else None
+    others = _but_for_words(asked)
+    found = sought.among(others) if sought else others
+    shown = page(for_rows(_listed(found, others, asked, sought)), asked, length, now)
+    if shown.next is None and asked.after is None:
+        return Answer(shown, len(shown.runs), len(shown.runs))
+    if sought is None:
+        most = MOST_MATCHING if asked.is_filtered else MOST_COUNTED
+        return Answer(shown, how_many(found, most), most)
+    counted = sought.how_many(others, MOST_HELD)
+    number = max(counted.number, len(shown.runs))
+    if counted.is_exact or number > MOST_HELD:
+        return Answer(shown, number, MOST_HELD)
+    unit = 10 ** (len(str(number)) - 1)
+    most = number // unit * unit
+    return Answer(shown, most + 1, most)
+
+
+def matching(asked: Asked) -> QuerySet[Run]:
+    """The runs asked for, in no order."""
+    found = _but_for_words(asked)
+    return searching.matching(found, asked.q) if asked.q else found
+
+
+def _but_for_words(asked: Asked, *, is_on_the_way: bool = False) -> QuerySet[Run]:
+    """What all other conditions leave; `is_on_the_way`: to be met on a way through an order."""
     runs: QuerySet[Run] = Run.objects.all()
     if asked.statuses:
         runs = runs.filter(status__in=_statuses(asked.statuses))
@@ -262,7 +296,7 @@ def matching(asked: Asked, *, is_on_the_way: bool = False) -> QuerySet[Run]:
         runs = runs.filter(within(asked.sorting.time, gte=asked.since))
     if asked.until:
         runs = runs.filter(within(asked.sorting.time, lt=asked.until))
-    return (searching.matching(runs, asked.q) if asked.q else runs).order_by()
+    return runs.order_by()
 
 
 def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySet[Run]:
@@ -283,18 +317,26 @@ def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySe
     return runs.alias(borne=Subquery(here)).filter(borne__isnull=False)
 
 
-def listed(found: QuerySet[Run], asked: Asked) -> QuerySet[Run]:
-    """`found`, the runs `matching`, so that they are quickly told in the order asked for.
+def _listed(
+    found: QuerySet[Run], others: QuerySet[Run], asked: Asked, sought: searching.Sought | None
+) -> QuerySet[Run]:
+    """`found`, so that they are quickly told in the order asked for.
 
     What several conditions leave is looked up where it is little: an index knows an order or a
     condition, and on the way through the order these few are far apart.
     """
     conditions = asked.statuses, asked.agent, asked.label, asked.model, asked.since or asked.until
-    if not asked.q and asked.sort != DEFAULT_SORT and sum(map(bool, conditions)) > 1:
-        keys = list(found.values_list("pk", flat=True)[: MOST_HELD + 1])
+    needed = 1 if sought else 2  # with the words these are two
+    is_known = sought is not None and sought.keys is not None
+    if not is_known and asked.sort != DEFAULT_SORT and sum(map(bool, conditions)) >= needed:
+        keys = list(others.values_list("pk", flat=True)[: MOST_HELD + 1])
         if len(keys) <= MOST_HELD:
-            return Run.objects.filter(pk__in=keys).order_by()
-    return matching(asked, is_on_the_way=True) if asked.label else found
+            few = Run.objects.filter(pk__in=keys).order_by()
+            return sought.among(few) if sought else few
+    if not asked.label:
+        return found
+    met = _but_for_words(asked, is_on_the_way=True)
+    return sought.among(met) if sought else met
 
 
 def _statuses(asked: list[str]) -> list[str]:
@@ -332,13 +374,6 @@ def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Pa
     # Follows from `within`, but only so does an index know where to begin and to end.
     bounds = {"gte": asked.since, "lt": asked.until} if asked.sorting.time == order.column else {}
     return order.page(runs, asked.after, length, at, bounds)
-
-
-def most_shown(asked: Asked) -> int:
-    """Up to how many runs a list counts."""
-    if asked.q:
-        return MOST_HELD
-    return MOST_MATCHING if asked.is_filtered else MOST_COUNTED
 
 
 def how_many(runs: QuerySet[Run], most: int = MOST_COUNTED) -> int:

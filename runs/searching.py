@@ -7,20 +7,59 @@ in a row are indexed, so a search costs what it finds, wherever in a text the wo
 from collections.abc import Iterable
 from itertools import batched
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import StrIndex
 
 from runs.models import Run, RunText
 
 SHORTEST = 3  # characters that the index knows
 LONGEST = 20_000  # characters of a prompt, and of a summary, that are looked at
+JOINT = 4  # characters of a word's end, and of the next one's beginning
 FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way through all
 PAGE = 50  # runs that such a way ends with
-SAMPLE, COMMON = 400, 20  # runs that are looked at first, and finds among them that are many
+SAMPLE, COMMON = 400, 6  # runs that are looked at first, and finds among them that are many
+COUNTED = 5_000  # runs that are looked at to count those that hold words which many hold
 BATCH = 500
+
+
+class Counted(NamedTuple):
+    """`is_exact`: or there may be more."""
+
+    number: int
+    is_exact: bool
+
+
+class Sought(NamedTuple):
+    """Words that are looked for, once it is known what finds them: the keys of all runs that hold
+    them, or None, where each run is to be looked at on a way through the runs in any order."""
+
+    words: str
+    keys: list[int] | None
+
+    def among(self, runs: QuerySet[Run]) -> QuerySet[Run]:
+        if self.keys is not None:
+            return runs.filter(pk__in=self.keys)
+        if _is_short(self.words):
+            return _beginning(runs, self.words)
+        return runs.alias(found_at=self._place()).filter(found_at__gt=0)
+
+    def how_many(self, runs: QuerySet[Run], most: int) -> Counted:
+        """How many of `runs` hold the words, up to one more than `most`. Where each is to be looked
+        at, only COUNTED are, whatever they hold, and there may be more."""
+        if self.keys is not None or _is_short(self.words):
+            number = self.among(runs)[: most + 1].count()
+            return Counted(number, number <= most)
+        looked_at = runs.order_by().annotate(found_at=self._place())[: COUNTED + 1]
+        told = looked_at.aggregate(held=Count("pk", filter=Q(found_at__gt=0)), all=Count("pk"))
+        return Counted(told["held"], told["all"] <= COUNTED and told["held"] <= most)
+
+    def _place(self) -> StrIndex:
+        text = RunText.objects.filter(run=OuterRef("pk")).values("folded")
+        # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all.
+        return StrIndex(Subquery(text), Value(fold(self.words)))
 
 
 def fold(text: str) -> str:
@@ -56,27 +95,29 @@ def _folded(run: Run) -> str:
     return "\n".join(fold(part[:LONGEST]) for part in parts if part)
 
 
-def matching(runs: QuerySet[Run], words: str, at_most: int | None = None) -> QuerySet[Run]:
+def matching(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
     """Those of `runs` that hold `words` in any case; of fewer than SHORTEST characters, those
-    whose id begins so.
+    whose id begins so."""
+    return seek(words).among(runs)
 
-    What few hold is looked up, what more than `at_most` hold is met again and again on a way
-    through the runs in any order. So the words are looked at one run at a time then.
-    """
-    if len(fold(words)) < SHORTEST:
-        all_so = _beginning(Run.objects.order_by(), words)
-        found = list(all_so.values_list("pk", flat=True)[: FEWEST + 1])
-        return runs.filter(pk__in=found) if len(found) <= FEWEST else _beginning(runs, words)
+
+def seek(words: str) -> Sought:
+    """What few runs hold is looked up; what many hold is met again and again on a way through the
+    runs in any order, and so is to be looked for one run at a time."""
+    if _is_short(words):
+        begin_so = _beginning(Run.objects.order_by(), words)
+        found = list(begin_so.values_list("pk", flat=True)[: FEWEST + 1])
+        return Sought(words, found if len(found) <= FEWEST else None)
     newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    if at_most is not None or not _is_common(words, newest):
-        at_most = at_most or worth_looking_up(newest)
-        found = keys(words, at_most + 1)
-        if len(found) <= at_most:
-            return runs.filter(pk__in=found)
-    text = RunText.objects.filter(run=OuterRef("pk")).values("folded")
-    # Not by LIKE, of which PostgreSQL expects so few finds that it would read and sort all runs.
-    place = StrIndex(Subquery(text), Value(fold(words)))
-    return runs.alias(found_at=place).filter(found_at__gt=0)
+    if _is_common(words, newest):
+        return Sought(words, None)
+    at_most = worth_looking_up(newest)
+    found = keys(words, at_most + 1)
+    return Sought(words, found if len(found) <= at_most else None)
+
+
+def _is_short(words: str) -> bool:
+    return len(fold(words)) < SHORTEST
 
 
 def _beginning(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
@@ -109,15 +150,35 @@ def keys(words: str, at_most: int) -> list[int]:
 
 
 def _texts(folded: str) -> QuerySet[RunText]:
-    where, value = _indexed(folded)
-    texts = RunText.objects.extra(where=[where], params=[value])
-    return texts.filter(folded__contains=folded).order_by()
+    # What an index leaves over is read: by the cheaper condition first.
+    texts = RunText.objects.filter(folded__contains=folded).order_by()
+    for where, value in _indexed(folded):
+        texts = texts.extra(where=[where], params=[value])
+    return texts
 
 
-def _indexed(folded: str) -> tuple[str, Any]:
-    """A condition that the index answers. PostgreSQL's knows only that all grams occur."""
+def _indexed(folded: str) -> list[tuple[str, Any]]:
+    """Conditions that indexes answer. PostgreSQL's know only that all grams, or joints, occur."""
     if connection.vendor == "postgresql":
-        return "runs_runtext.grams @> %s", grams(folded)
+        pairs, rest = joints(folded)
+        asked = ("runs_joints(runs_runtext.folded)", pairs), ("runs_runtext.grams", rest)
+        return [(f"{column} @> %s", values) for column, values in asked if values]
     quoted = folded.replace('"', '""')
     inner = "SELECT rowid FROM runs_runtext_grams WHERE runs_runtext_grams MATCH %s"
-    return f"runs_runtext.run_id IN ({inner})", f'"{quoted}"'
+    return [(f"runs_runtext.run_id IN ({inner})", f'"{quoted}"')]
+
+
+def joints(folded: str) -> tuple[list[str], list[str]]:
+    """Where words meet in what is looked for, as PostgreSQL's `runs_joints` tells it of a text, and
+    the grams of what these leave open: many runs hold all grams of three words, few the words in
+    this order. Of a first and a last word more may stand in the text, so only long ones tell."""
+    words = folded.split(" ")
+    first = 0 if len(words[0]) >= JOINT else 1
+    last = len(words) - 1 if len(words[-1]) >= JOINT else len(words) - 2
+    pairs = {f"{words[at][-JOINT:]} {words[at + 1][:JOINT]}" for at in range(first, last)}
+    if not pairs:
+        return [], grams(folded)
+    rest = [max(words, key=len)]
+    rest += [" ".join(words[:2])] if first else []
+    rest += [" ".join(words[-2:])] if last < len(words) - 1 else []
+    return sorted(pairs), sorted({gram for part in rest for gram in grams(part)})

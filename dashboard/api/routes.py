@@ -10,7 +10,7 @@ from django.utils import timezone
 from ninja import NinjaAPI, Query
 from ninja.errors import ValidationError
 
-from dashboard import cost_page, filters, rows
+from dashboard import cost_page, filters
 from dashboard.api import schemas
 from dashboard.api.bearer import Bearer
 from dashboard.api.models import ApiToken
@@ -82,11 +82,8 @@ def list_runs(request: HttpRequest, query: Query[schemas.ListQuery]) -> HttpResp
     asked = filters.read(request.GET, now)
     if asked.complaints:
         raise Problem(422, "Some of the query cannot be.", asked.complaints)
-    found = filters.matching(asked)
-    page = filters.page(rows.for_rows(filters.listed(found, asked)), asked, query.limit, now)
+    page, matched, most = filters.answer(asked, query.limit, now)
     names = agents.names(run.agent_id for run in page.runs)
-    most = filters.most_shown(asked)
-    matched = filters.how_many(found, most)
     return _json(
         {
             "runs": [

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard import filters, watermarks
 from dashboard.facets import facets
-from dashboard.rows import for_rows, newest, rows, stream
+from dashboard.rows import newest, rows, stream
 from dashboard.saved import columns, flows
 from dashboard.views.run import is_part
 from runs.models import Run
@@ -34,11 +34,9 @@ def runs(request: HttpRequest) -> HttpResponse:
         return redirect(f"{request.path}?{default.query or 'all'}")
     now, seen = timezone.now(), newest()
     asked = filters.read(request.GET, now)
-    found = filters.matching(asked)
-    page = filters.page(for_rows(filters.listed(found, asked)), asked, PAGE_LENGTH, now)
+    page, total, most = filters.answer(asked, PAGE_LENGTH, now)
     menus = facets(asked.agent, asked.model)
     shown = columns.of(request.user.pk or 0, asked.columns)
-    most = filters.most_shown(asked)
     context = (
         rows(page.runs, now, menus.agent_names, shown)
         | stream(page.runs, seen, shown)
@@ -49,7 +47,7 @@ def runs(request: HttpRequest) -> HttpResponse:
             "sorts": filters.SORTS,
             "statuses": filters.STATUSES,
             "periods": filters.PERIODS,
-            "total": filters.how_many(found, most),
+            "total": total,
             "most_counted": most,
             "page_length": PAGE_LENGTH,
             "next_query": asked.query(after=page.next) if page.next else "",

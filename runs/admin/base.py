@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 
 from runs.admin.shown import ABSENT, told
 from runs.models import Run
+from runs.searching import Counted
 
 # All that a page about a step or a poll needs of its run; the other columns can hold megabytes.
 RUN_REST = tuple(
@@ -33,16 +34,24 @@ class Bounded(Paginator):  # type: ignore[type-arg] # generic in its stubs only
     them, is to read them. Whoever looks for what lies behind narrows the list."""
 
     MOST = 2_000
+    counter: Callable[[int], Counted] | None = None  # of what it is told to show, up to a number
 
     @cached_property
-    def _counted(self) -> int:
+    def _counted(self) -> Counted:
+        counted = self.counter(self.MOST) if self.counter else self._count(self.MOST)
+        if counted.is_exact or counted.number > self.per_page:
+            return counted
+        return self._count(self.per_page)  # where few are found among many, the first page is shown
+
+    def _count(self, most: int) -> Counted:
         # Neither order nor what is shown of a row tells how many there are.
         rows = cast("QuerySet[Any]", self.object_list).order_by().values("pk")
-        return rows[: self.MOST + 1].count()
+        number = rows[: most + 1].count()
+        return Counted(number, number <= most)
 
     @cached_property
     def count(self) -> int:
-        return min(self._counted, self.MOST)
+        return min(self._counted.number, self.MOST)
 
     def page(self, number: int | str) -> "Page[Any]":
         """Far down, rows are passed over by their keys alone, which an index holds: they are
@@ -57,7 +66,7 @@ class Bounded(Paginator):  # type: ignore[type-arg] # generic in its stubs only
 
     @property
     def has_rest(self) -> bool:
-        return self._counted > self.MOST
+        return not self._counted.is_exact
 
 
 class RecordAdmin(AnyModelAdmin):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db import models, transaction
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from runs import poller, searching
-from runs.admin.base import RecordAdmin, one_of, opening
+from runs.admin.base import Bounded, RecordAdmin, one_of, opening
 from runs.admin.shown import lines, section, shown, told
 from runs.models import Agent, Run
 
@@ -138,7 +138,14 @@ class RunAdmin(PollsRuns):
         term = search_term.strip().replace("\x00", "")
         if not term or found.exists():
             return found, has_doubles
-        return searching.matching(queryset, term), False
+        sought = searching.seek(term)
+        request.counter = partial(sought.how_many, queryset)  # type: ignore[attr-defined]
+        return sought.among(queryset), False
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **options: Any) -> Any:
+        paginator = cast(Bounded, super().get_paginator(request, *args, **options))
+        paginator.counter = getattr(request, "counter", None)
+        return paginator
 
     def view_on_site(self, run: Run) -> str:
         return run.get_absolute_url()

@@ -93,9 +93,8 @@ def test_the_list_counts_as_far_as_the_page_does(reader: Caller, monkeypatch: py
     monkeypatch.setattr(filters, "MOST_MATCHING", 4)
     make_runs(5, status="failed")
     for query, told in (({"status": "failed"}, (4, False)), ({"sort": "cost"}, (5, True))):
-        page = reader.ok("/api/runs", **query)
+        page = reader.ok("/api/runs", limit=2, **query)
         assert (page["matched"], page["matched_is_exact"]) == told
-        assert len(page["runs"]) == 5
 
 
 def test_counts_of_a_run_that_was_not_read_yet_are_null(reader: Caller):

@@ -2,6 +2,7 @@
 
 import html
 import json
+import random
 import re
 from typing import Any
 
@@ -171,14 +172,49 @@ def test_runs_are_found_by_words_in_any_case_of_any_script():
         assert found(nothing) == set(), nothing
 
 
-def test_what_many_runs_hold_is_found_on_the_way_through_them_all():
+def test_what_many_runs_hold_is_found_on_the_way_through_them_all(monkeypatch):
     make_runs(30, prompt="a common word")
     rare = make_run(prompt="a rare word")
-    for asked, number in (("common", 30), ("word", 31), ("rare", 1)):
-        for at_most in (5, 100, None):
-            runs = searching.matching(Run.objects.all(), asked, at_most)
-            assert runs.count() == number, (asked, at_most)
+    for common, at_most in ((1, 5), (1_000, 5), (1_000, 100)):  # by a sample, by trying, looked up
+        monkeypatch.setattr(searching, "COMMON", common)
+        monkeypatch.setattr(searching, "FEWEST", at_most)
+        monkeypatch.setattr(searching, "MOST", at_most)
+        for asked, number in (("common", 30), ("word", 31), ("rare", 1)):
+            assert searching.matching(Run.objects.all(), asked).count() == number, asked
     assert found("rare") == {rare.run_id}
+
+
+def test_any_part_of_a_text_finds_all_runs_that_hold_it_and_no_others(monkeypatch):
+    """Wherever it begins and ends: words are cut, short, alone, and parted by more than a blank."""
+    monkeypatch.setattr(searching, "COMMON", 10_000)  # looked up, whatever it is
+    chance = random.Random(20261130)
+    parts = [
+        "in",
+        "re",
+        "the",
+        "Review",
+        "reviewed",
+        "contract",
+        "contracts",
+        "of",
+        "Straße",
+        "合同",
+        "a,b",
+        "x-y",
+        "lease",
+    ]
+    gaps = (" ",) * 8 + ("  ", "\n", " \t", ", ")
+    texts = {}
+    for _ in range(150):
+        text = "".join(chance.choice(parts) + chance.choice(gaps) for _ in range(8))
+        texts[make_run(prompt=text).run_id] = searching.fold(text)
+    for _ in range(400):
+        text = chance.choice([*texts.values()])
+        begin = chance.randrange(len(text) - 3)
+        asked = text[begin : begin + chance.randrange(3, 40)].strip()
+        if len(asked) >= searching.SHORTEST:
+            held = {run_id for run_id, text in texts.items() if asked in f"{run_id}\n{text}"}
+            assert found(asked) == held, asked
 
 
 def test_an_id_is_looked_up_and_not_looked_for_in_a_sample_of_all_runs():
@@ -194,16 +230,16 @@ def test_an_id_is_looked_up_and_not_looked_for_in_a_sample_of_all_runs():
 
 def test_a_search_through_runs_asks_the_index():
     make_runs(3, prompt="words")
-    query = searching._texts("words").values_list("pk", flat=True)[:10]
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            plan = query.explain()
-            assert "search_runs" in plan
-        else:
-            plan = query.explain()
-            assert "VIRTUAL TABLE INDEX" in plan
-            assert "SCAN runs_runtext\n" not in plan + "\n"
+    for asked, index in (("words", "search_runs"), ("words of three", "search_joints")):
+        query = searching._texts(asked).values_list("pk", flat=True)[:10]
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SET LOCAL enable_seqscan = off")
+                assert index in query.explain()
+            else:
+                plan = query.explain()
+                assert "VIRTUAL TABLE INDEX" in plan
+                assert "SCAN runs_runtext\n" not in plan + "\n"
 
 
 def test_a_prompt_that_changes_is_found_by_its_new_words_alone():

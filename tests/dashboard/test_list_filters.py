@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dashboard import filters
 from dashboard.notes.models import Label, RunLabel
+from dashboard.views import runs as runs_view
 from runs import searching
 from runs.models import Run
 from tests.dashboard.lists import NOW, complaints, get, shown
@@ -128,6 +129,7 @@ def test_the_number_of_matches_is_exact_up_to_ten_thousand(viewer_client):
 
 
 def test_a_question_that_costs_more_is_counted_less_far(viewer_client, monkeypatch):
+    monkeypatch.setattr(runs_view, "PAGE_LENGTH", 1)
     monkeypatch.setattr(filters, "MOST_MATCHING", 4)
     monkeypatch.setattr(filters, "MOST_HELD", 2)
     make_runs(5, prompt="contract", status="failed")
@@ -135,6 +137,26 @@ def test_a_question_that_costs_more_is_counted_less_far(viewer_client, monkeypat
     assert '<b class="num">4+</b> runs' in get(viewer_client, "?status=failed")
     assert '<b class="num">2+</b> runs' in get(viewer_client, "?q=contract")
     assert '<b class="num">2+</b> runs' in get(viewer_client, "?q=contract&status=failed")
+
+
+def test_words_that_many_hold_are_counted_among_a_few_thousand_runs(viewer_client, monkeypatch):
+    """And told as more than a round number; what one page shows whole needs no count."""
+    monkeypatch.setattr(runs_view, "PAGE_LENGTH", 3)
+    monkeypatch.setattr(searching, "COMMON", 1)
+    make_runs(10, prompt="lease", status="failed")
+    make_runs(30, prompt="contract")
+    make_runs(10, prompt="lease", status="failed")
+    cases = (
+        (100, "lease", "20"),
+        (100, "lease&status=failed&sort=cost", "20"),
+        (35, "contract", "20+"),  # 25 or more of those looked at hold it
+        (5, "contract", "3+"),  # at least what is shown
+        (15, "lease&status=failed", "10+"),
+        (1, "contract&status=failed", "0"),
+    )
+    for looked_at, asked, told in cases:
+        monkeypatch.setattr(searching, "COUNTED", looked_at)
+        assert f'<b class="num">{told}</b> run' in get(viewer_client, f"?q={asked}"), asked
 
 
 # Wrong addresses -----------------------------------------------------------------------------

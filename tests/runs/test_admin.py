@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from runs import searching
 from runs.admin.base import Bounded
 from runs.models import (
     Agent,
@@ -412,6 +413,27 @@ def test_the_pages_of_a_list_follow_one_another(
     assert [len(names) for names in shown] == [50, 50, 10]
     newest = Run.objects.order_by("-listed_at", "-id").values_list("run_id", flat=True)
     assert [name for names in shown for name in names] == list(newest[:110])
+
+
+def test_words_that_many_runs_hold_are_counted_among_a_few_thousand(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "COMMON", 1)
+    make_runs(20, prompt="lease", status="failed")
+    make_runs(70, prompt="contract", status="completed")
+    make_runs(20, prompt="lease", status="failed")
+    cases = (
+        (200, "contract", "70 runs", 2),
+        (85, "contract", "The first 66 runs; narrow", 2),  # 86 are looked at
+        (10, "contract", "The first 51 runs; narrow", 2),  # none of these, and one page and more
+        (10, "lease", "40 runs", 1),
+        (10, "contract&status=failed", "0 runs", 1),
+    )
+    for looked_at, asked, told, pages in cases:
+        monkeypatch.setattr(searching, "COUNTED", looked_at)
+        page = root.get(f"{path_of(Run)}?q={asked}").text
+        assert told in page, asked
+        assert ("p=2" in page) == (pages == 2), asked
 
 
 def test_a_list_counts_and_pages_only_so_far_and_says_so(
