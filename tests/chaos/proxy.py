@@ -31,6 +31,8 @@ class Proxy:
         self.fault: Fault = "none"
         self.connections = 0
         self.met = 0  # connections that were refused, and pieces that met another fault
+        # Whoever asks with this in it gets no answer, on no connection; all else is served.
+        self.unheard: bytes | None = None
         self._chance = Random(seed)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -92,6 +94,8 @@ class Proxy:
         passed = 0
         with suppress(OSError):
             while piece := source.recv(PIECE):
+                if not is_answer and self.unheard and self.unheard in piece:
+                    self._frozen.add(source)
                 if source in self._frozen:
                     continue
                 if self.fault in ("reset", "cut", "half-close") and is_answer:

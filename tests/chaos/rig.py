@@ -80,7 +80,7 @@ class Rig:
         api = Proxy((str(target.hostname), int(target.port or 0)), self.seed)
         self.api = self._held.enter_context(api)
         self.start_valkey()
-        self.broker = self._held.enter_context(Proxy(("127.0.0.1", self.valkey_port), self.seed))
+        self.broker = self.new_line()
         self._held.enter_context(_pointed_at(self.redis_url))
         return self
 
@@ -98,6 +98,10 @@ class Rig:
     @property
     def redis_url(self) -> str:
         return f"redis://127.0.0.1:{self.valkey_port}/0"
+
+    def new_line(self) -> Proxy:
+        """A line to Valkey that fails apart from all others."""
+        return self._held.enter_context(Proxy(("127.0.0.1", self.valkey_port), self.seed))
 
     def start_valkey(self, *options: str) -> None:
         """A new and empty server at the same address."""
@@ -130,9 +134,10 @@ class Rig:
         for _ in range(beats):
             self.launch("beat")
 
-    def launch(self, kind: str) -> Worker:
+    def launch(self, kind: str, broker: Proxy | None = None) -> Worker:
+        """`broker`: its line to Valkey, if not the one that all share."""
         make = {"worker": embedded.worker_part, "beat": embedded.beat_part}[kind]
-        part = make(self.environment())
+        part = make(self.environment(broker or self.broker))
         self._named += 1
         log = self.folder / f"{kind}{self._named}.log"
         with log.open("wb") as output:
@@ -148,14 +153,14 @@ class Rig:
         self.processes.append(Worker(kind, process, log))
         return self.processes[-1]
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, broker: Proxy) -> dict[str, str]:
         known = connection.settings_dict
         own = {
             "DJANGO_SETTINGS_MODULE": "tests.chaos.product_settings",
             "RUNSHEET_CHAOS_NAME": str(known["NAME"]),
             "RUNSHEET_DATA_DIR": str(self.folder),
             "RUNSHEET_EMBEDDED": "1",
-            "REDIS_URL": f"redis://127.0.0.1:{self.broker.port}/0",
+            "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0",
             "CASEDEV_API_KEY": self.simulator.key,
             "CASEDEV_BASE_URL": f"http://127.0.0.1:{self.api.port}",
             "PYTHONPATH": str(ROOT),

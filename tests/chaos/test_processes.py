@@ -4,6 +4,7 @@ import json
 import operator
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from itertools import count
@@ -24,13 +25,13 @@ from dashboard.notices import follows, sealed
 from runs import gauges
 from runs.models import Poll, Run
 from runs.simulator.run import SimulatedRun
-from tests.chaos.checker import START, begin, finish
+from tests.chaos.checker import START, Checker, begin, finish
 from tests.chaos.rig import Rig, Worker
 from tests.chaos.rows import Cases
 from tests.conftest import account
 from tests.dashboard.noticing import choose
 from tests.dashboard.sinks import MailServer, Webhook
-from tests.product import PASSWORD, Product, signed_in, until
+from tests.product import PASSWORD, Product, is_alive, signed_in, until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -241,6 +242,84 @@ def test_when_connections_fall_silent_work_goes_on_within_a_minute(rig: Rig, cas
         cases.within(60, took, "work went on")
 
 
+@pytest.mark.row("deaf")
+def test_one_worker_of_two_that_goes_deaf_is_found_out_while_the_other_works(
+    rig: Rig, cases: Cases
+) -> None:
+    """As with `docker compose up --scale worker=2`: the other takes all messages, so that none
+    waits that would tell of the deaf one. In even cases it hears nothing for as long as it lives,
+    whatever connections it makes; in odd ones only those that it has fall silent."""
+    checker = begin(rig, workers=1, beats=1)
+    other, line = rig.alive("worker")[0], rig.new_line()
+    victim = rig.launch("worker", line)
+    _wait_until_it_hears(rig, victim)
+    for case in cases:
+        is_for_good = case.number % 2 == 0
+        if is_for_good:
+            line.unheard = TAKES_MESSAGES
+        else:
+            line.freeze_all()
+        begun = time.monotonic()
+        _watch(victim, other, checker, cases, may_hear=not is_for_good)
+        assert is_alive(other.pid), "the healthy worker ended"
+        if rig.ended("worker"):
+            cases.within(60, time.monotonic() - begun, "a deaf worker beside another ended")
+            assert "this worker ends itself" in victim.log.read_text(errors="replace")
+            line.unheard = None
+            victim = rig.launch("worker", line)
+            _wait_until_it_hears(rig, victim)
+        else:
+            _wait_until_it_hears(rig, victim)
+            cases.within(60, time.monotonic() - begun, "a deaf worker beside another heard again")
+        checker.look()
+    finish(rig, checker)
+
+
+TAKES_MESSAGES = b"BRPOP"
+ALL_IS_DONE = 8.0  # seconds after which hardly a round is at work that was begun before
+
+
+def _watch(
+    victim: Worker, other: Worker, checker: Checker, cases: Cases, *, may_hear: bool
+) -> None:
+    """Until the deaf one has ended, or has most likely heard something if it can. The other must do
+    the work of both meanwhile."""
+    deaf_at, late, quiet = time.time(), 0.0, 0.0
+    while is_alive(victim.pid):
+        if may_hear and _last_round(victim) > deaf_at + ALL_IS_DONE:
+            break
+        assert time.time() - deaf_at < START, "a deaf worker neither ends nor hears again"
+        checker.look()
+        late = max(late, checker.wait_until_on_time(START))
+        quiet = max(quiet, time.time() - _last_round(other))
+        time.sleep(0.3)
+    cases.within(RESUMES_WITHIN, late, "I5: beside a deaf worker all were in time")
+    cases.within(BACK_WITHIN, quiet, "beside a deaf worker the other ended a round")
+
+
+def _wait_until_it_hears(rig: Rig, worker: Worker) -> None:
+    """A message that it alone can take is taken and done."""
+    until(lambda: _last_round(worker), START, "a worker to begin")
+    said_at = time.time()
+    _say(rig, "runs.hear", 1, queue=_own_queue(worker))
+    until(lambda: not rig.ask("LLEN", _own_queue(worker)), START, "a worker to take its message")
+    until(lambda: _last_round(worker) > said_at, START, "a worker to do what it was told")
+
+
+def _last_round(worker: Worker) -> float:
+    """Unix seconds at which it told of one in Redis; 0 if it never did."""
+    known = {one.name: one.seen_at for one in gauges.told().workers}
+    return known.get(_own_name(worker), 0.0)
+
+
+def _own_name(worker: Worker) -> str:
+    return f"{socket.gethostname()}/{worker.pid}"
+
+
+def _own_queue(worker: Worker) -> str:
+    return f"{settings.CELERY_TASK_DEFAULT_QUEUE}:{_own_name(worker)}"
+
+
 # Beats and messages -------------------------------------------------------------------------------
 
 # Also those that tasks send themselves, and those that only some settings have sent.
@@ -336,11 +415,11 @@ class Told:
         return asked["watch"] if asked else 0
 
 
-def _say(rig: Rig, task: str, times: int) -> None:
+def _say(rig: Rig, task: str, times: int, queue: str | None = None) -> None:
     """Messages straight to the broker, as if one had been delivered so often."""
     with app.connection_for_write(rig.redis_url) as way:
         for _ in range(times):
-            app.send_task(task, connection=way)
+            app.send_task(task, connection=way, queue=queue)
 
 
 def _do_without_beat(rig: Rig, cases: Cases, client: Client) -> None:
