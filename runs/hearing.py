@@ -17,7 +17,7 @@ from runs import gauges, notices, watchdog
 
 logger = logging.getLogger(__name__)
 
-ASK_AFTER = 10.0  # seconds without a message
+ASK_AFTER = 5.0  # seconds without a message; with the watchdog's patience below a minute
 KEPT = 120  # seconds that what nobody takes any more stands in Redis
 
 
