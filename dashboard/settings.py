@@ -237,6 +237,7 @@ SOCIALACCOUNT_PROVIDERS = {
 OIDC_DOMAINS = identity_providers.domains()
 OIDC_DEFAULT_ROLE = identity_providers.default_role()
 
+SESSION_ENGINE = "dashboard.accounts.store"
 SESSION_COOKIE_AGE = 3600 * environment.number("SESSION_IDLE_HOURS", 12, 1, 24 * 30)
 SESSION_LONGEST_SECONDS = 86400 * environment.number("SESSION_LONGEST_DAYS", 7, 1, 90)
 

@@ -366,12 +366,13 @@ def _held_elsewhere(run_id: str, seconds: float) -> Iterator[None]:
 
 @pytest.mark.row("full")
 def test_a_full_disk_is_a_clean_error_and_work_goes_on_when_there_is_room(
-    cases: Cases, viewer: User, caplog: pytest.LogCaptureFixture
+    cases: Cases, member: User, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SQLite runs into its limit of pages; on PostgreSQL a trigger raises what a full disk does."""
+    settings.REQUIRE_MFA = True  # who wants to share keeps in the session where to go on
     run = due_run(run_id="run_1")
     Api(details([step(1)], id="run_1")).poll()
-    client = calm_client(viewer)
+    client = calm_client(member)
     for case in cases:
         before = visible(run)
         big = [
@@ -387,9 +388,13 @@ def test_a_full_disk_is_a_clean_error_and_work_goes_on_when_there_is_room(
             assert "full" in caplog.text or "53100" in caplog.text
             caplog.clear()
             _fill_what_is_left()
-            _looks_at(client, "/runs/run_1/")
+            _is_shown_or_told(page(client, "/runs/run_1/"))
             assert "could not be noted" in caplog.text
+            answer = client.post("/runs/run_1/share/")
+            assert answer.status_code == 503
+            _is_shown_or_told(answer)
         assert page(client, "/runs/run_1/").status_code == 200
+        assert client.post("/runs/run_1/share/").status_code == 302
         assert time.time() - client.session["seen_at"] < 60, "the look was not noted later"
         make_due(run, leased_until=None)
         assert api.poll() == 1
@@ -401,9 +406,8 @@ def test_a_full_disk_is_a_clean_error_and_work_goes_on_when_there_is_room(
         caplog.clear()
 
 
-def _looks_at(client: Client, path: str) -> None:
+def _is_shown_or_told(answer: Any) -> None:
     """The page, or a word on why it is not shown."""
-    answer = page(client, path)
     sentences = ("This page cannot be shown now", "The database cannot be used now")
     is_told = answer.status_code == 503 and any(one in answer.text for one in sentences)
     assert answer.status_code == 200 or is_told, answer.status_code
@@ -413,7 +417,8 @@ def _seen_long_ago(client: Client, chance: Random) -> None:
     """The next look is to be noted: with what that adds, the row of the session does not fit into
     its page any more, where SQLite would write over what was there."""
     session = client.session
-    for key in ("signed_in_at", "seen_at", "_session_expiry", "padding"):
+    kept = ("signed_in_at", "seen_at", "_session_expiry", "padding", "after_second_factor")
+    for key in kept:
         session.pop(key, None)
     padding = chance.randbytes(3_000).hex()
     length = next(n for n in range(6_000) if len(_encoded(session, padding[:n])) >= 3_970)

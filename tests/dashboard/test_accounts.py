@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -16,6 +18,7 @@ from django.test import Client
 
 from dashboard.live import viewers
 from tests.conftest import account, signed_in
+from tests.factories import make_run
 
 pytestmark = pytest.mark.django_db
 
@@ -241,24 +244,76 @@ def test_using_a_session_keeps_it_alive(viewer: User) -> None:
     assert client.cookies["runsheet-session"]["max-age"] == 12 * HOUR
 
 
+@contextmanager
+def no_room_in(table: str, *verbs: str) -> Iterator[None]:
+    def full(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith(verbs or ("INSERT", "UPDATE")) and table in sql:
+            raise OperationalError("database or disk is full")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(full):
+        yield
+
+
 @pytest.mark.parametrize("table", ["django_session", "usersessions_usersession"])
 def test_a_look_that_cannot_be_noted_is_shown_and_noted_later(viewer: User, table: str) -> None:
     client = log_in("violet")
     pretend(client, seen_at=2 * HOUR)
     client.cookies["runsheet-session"]["max-age"] = ""
 
-    def full(execute: Any, sql: str, *rest: Any) -> Any:
-        if sql.startswith(("INSERT", "UPDATE")) and table in sql:
-            raise OperationalError("database or disk is full")
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(full):
+    with no_room_in(table):
         assert is_in(client)
     assert client.cookies["runsheet-session"]["max-age"] == ""
     assert client.session["seen_at"] < time.time() - HOUR
     assert is_in(client)
     assert client.session["seen_at"] > time.time() - 60
     assert client.cookies["runsheet-session"]["max-age"] == 12 * HOUR
+
+
+def test_a_form_whose_session_cannot_be_written_says_that_the_database_cannot_be_used(
+    member: User, settings: Any
+) -> None:
+    """What it keeps there is written with the answer, as where to go on after a second factor."""
+    settings.REQUIRE_MFA = True
+    client = log_in("mira")
+    client.raise_request_exception = False
+    share = f"/runs/{make_run().run_id}/share/"
+    with no_room_in("django_session"):
+        answer = client.post(share)
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+    assert "The database cannot be used now" in answer.text
+    assert client.post(share).status_code == 302
+
+
+def test_a_sign_in_whose_session_cannot_be_written_says_that_the_database_cannot_be_used(
+    viewer: User,
+) -> None:
+    client = Client(raise_request_exception=False)
+    form = {"login": "violet", "password": "violet of the tests"}
+    with no_room_in("django_session", "UPDATE"):
+        answer = client.post(LOGIN, form)
+    assert answer.status_code == 503
+    assert "The database cannot be used now" in answer.text
+    assert client.post(LOGIN, form).status_code == 302
+    assert is_in(client)
+
+
+def test_a_form_whose_session_was_ended_meanwhile_is_not_taken_for_a_fault_of_ours(
+    member: User, settings: Any
+) -> None:
+    settings.REQUIRE_MFA = True
+    client = log_in("mira")
+    share = f"/runs/{make_run().run_id}/share/"
+
+    def ended(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE") and "django_session" in sql:
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM django_session")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(ended):
+        assert client.post(share).status_code == 400
 
 
 def test_a_page_that_is_only_left_open_keeps_no_session_alive(viewer: User) -> None:
