@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 import math
 import random
+import time
 from collections.abc import Sequence
 
 from django.db.models import F, Q, Value
@@ -72,7 +73,7 @@ def note(errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.dateti
     if not errors:
         return
     state = upstream()
-    refusal = _refusal(errors, case_dev)
+    refusal = _refusal(errors, case_dev, now)
     outages = [error for error in errors if isinstance(error, Unreachable | Unavailable)]
     silent = (Unreachable, Unavailable, Unreadable)
     for error in errors:
@@ -91,23 +92,28 @@ def answered_since(moment: dt.datetime) -> bool:
     return Upstream.objects.filter(pk=Upstream.SOLE, last_ok_at__gte=moment - NOTED_EVERY).exists()
 
 
-def _refusal(errors: Sequence[CaseDevError | None], case_dev: Client) -> CaseDevError | None:
+def _refusal(
+    errors: Sequence[CaseDevError | None], case_dev: Client, now: dt.datetime
+) -> CaseDevError | None:
     for error in errors:
         if isinstance(error, KeyRefused):
             return error
     for error in errors:
         if isinstance(error, Forbidden):
-            return _refused_for_all(error, case_dev)
+            return _refused_for_all(error, case_dev, now)
     return None
 
 
-def _refused_for_all(error: Forbidden, case_dev: Client) -> CaseDevError | None:
+def _refused_for_all(error: Forbidden, case_dev: Client, now: dt.datetime) -> CaseDevError | None:
+    began = time.monotonic()
     try:
         case_dev.runs(limit=1)
     except (Forbidden, KeyRefused):
         return error
+    except RateLimited as limit:
+        pause(limit, now + dt.timedelta(seconds=time.monotonic() - began))
     except CaseDevError:
-        return None
+        pass
     return None
 
 

@@ -37,7 +37,7 @@ def test_every_status_with_every_wish_to_be_left_alone(cases: Cases) -> None:
     for case in cases:
         status = STATUSES[case.number % len(STATUSES)]
         wish = _wish(case.chance)
-        listed = case.chance.choice((None, None, 401, 403, 500))
+        listed = case.chance.choice((None, None, 401, 403, 429, 500))
         failures = case.chance.choice((0, 0, 1, 3, 12, 10**6))
         Upstream.objects.all().delete()
         make_due(run, failures=failures, leased_until=None, quarantined_at=None, sync_failures=0)
@@ -49,6 +49,8 @@ def test_every_status_with_every_wish_to_be_left_alone(cases: Cases) -> None:
         words = f"{status} {wish.headers} after {failures} failures, the list {listed}"
         _judge(run, before, status, wish.asked(status), failures, words)
         is_refused = status == 401 or (status == 403 and listed in (401, 403))
+        is_limited = status == 429 or (status == 403 and listed == 429)
+        _judge_pause(run, is_limited, wish.asked(status) if status == 429 else None, words)
         _judge_breaker(run, api, is_refused, words)
 
 
@@ -125,9 +127,13 @@ def _judge(
         assert f"answered {status}" in poll.last_error, words
     if poll.failures:
         _judge_wait(wait_of(run), status, asked, failures, words)
-    assert (state.paused_until is not None) is (status == 429), words
-    if state.paused_until and poll.last_error_at:
-        pause = (state.paused_until - poll.last_error_at).total_seconds()
+
+
+def _judge_pause(run: Run, is_limited: bool, asked: float | None, words: str) -> None:
+    poll, until = poll_of(run), Upstream.objects.get().paused_until
+    assert (until is not None) is is_limited, words
+    if until and poll.last_error_at:
+        pause = (until - poll.last_error_at).total_seconds()
         clamped = min(max(5.0 if asked is None else asked, 1.0), 900.0)
         assert clamped - 1.1 <= pause <= clamped + 1.1, words
 

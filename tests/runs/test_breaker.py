@@ -168,6 +168,16 @@ def test_a_forbidden_run_is_the_whole_key_s_matter_only_if_the_list_is_forbidden
     assert api.asked == ["list"]  # a storm of them asks once
 
 
+def test_a_rate_limit_met_by_asking_for_the_list_is_one_as_any_other() -> None:
+    api = Api()
+    api.listed = reply({}, 429, retry_after="40")
+    state = note(Forbidden("Case.dev answered 403."), api=api)
+    assert (state.state, api.asked) == (State.UP, ["list"])
+    assert state.paused_until
+    assert later(40) <= state.paused_until < later(45)
+    assert [allowed(39), allowed(45)] == [0, 48]
+
+
 # Rate limits --------------------------------------------------------------------------------------
 
 
