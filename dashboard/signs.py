@@ -117,8 +117,8 @@ def _beat(vitals: Vitals) -> Sign:
     if vitals.round_age is not None and vitals.round_age <= DEAF_AFTER:
         return Sign(name, GOOD, "Ticks.")
     if vitals.redis.waiting:
-        told = f"Ticks: {vitals.redis.waiting} messages wait that no worker takes."
-        return Sign(name, GOOD, told)
+        wait = _counted(vitals.redis.waiting, "message waits", "messages wait")
+        return Sign(name, GOOD, f"Ticks: {wait} that no worker takes.")
     return Sign(
         name, BAD, "No tick comes: no message waits, and no round ends.",
         "Look whether the process of beat runs, and start it. Polling starts with its first tick.",
@@ -133,10 +133,11 @@ def _redis(vitals: Vitals) -> Sign:
             "Start it, or correct REDIS_URL. Nothing is lost with it: polling and live pages go on "
             "once it is back.",
         )  # fmt: skip
-    told = f"{known.version}, {known.took_ms:.1f} ms, {known.clients} clients"
+    told = f"{known.version}, {known.took_ms:.1f} ms"
+    told += "" if known.clients is None else f", {_counted(known.clients, 'client')}"
     if known.waiting is not None and known.waiting > 200:
         advice = "Messages pile up: start a worker, or look why those that run take none."
-        return Sign("Redis", WARN, f"{told}, {known.waiting} messages wait.", advice)
+        return Sign("Redis", WARN, f"{told}, {known.waiting:,} messages wait.", advice)
     return Sign("Redis", GOOD, f"{told}.")
 
 
@@ -159,7 +160,7 @@ def _discovery(vitals: Vitals) -> Sign:
     walk = record.discovery if record else None
     if walk is None:
         return Sign(name, WARN, "Has not begun.", "It begins with the first round of a worker.")
-    told = f"{_runs(walk.found)} found. "
+    told = f"{_counted(walk.found, 'run')} found. "
     told += "" if walk.walked_at else "The first walk through the list is under way. "
     if walk.failures:
         reason = walk.last_error.rstrip(".")
@@ -180,13 +181,14 @@ def _unreadable(vitals: Vitals) -> Sign:
     if record is None:
         return Sign(name, WARN, "Unknown while the database is away.")
     if record.quarantined:
+        told = f"{_counted(record.quarantined, 'run')} whose answers cannot be read or stored."
         return Sign(
-            name, BAD, f"{_runs(record.quarantined)} whose answers cannot be read or stored.",
+            name, BAD, told,
             "Each run's page says why and keeps the bytes. After an upgrade they are tried again; "
             "an admin can lift the quarantine sooner.",
         )  # fmt: skip
     if record.failing:
-        told = f"{_runs(record.failing)} whose last poll failed."
+        told = f"{_counted(record.failing, 'run')} whose last poll failed."
         return Sign(name, WARN, told, "They are tried again by themselves; see the errors below.")
     return Sign(name, GOOD, "All could be read.")
 
@@ -199,7 +201,7 @@ def _browsers(vitals: Vitals) -> Sign:
     if not found:
         return Sign(name, GOOD, "Report nothing that the policy of our pages stopped.")
     (first, _), count = found[0], sum(n for _, n in found)
-    told = f"Since yesterday {count:,} {'thing' if count == 1 else 'things'} stopped by our policy"
+    told = f"Since yesterday {_counted(count, 'thing')} stopped by our policy"
     return Sign(
         name, WARN, f"{told}, most of all {first.stopped} ({first.directive}) on {first.page}.",
         "Nothing ran. Ask who was on that page whether an extension of their browser writes into "
@@ -228,5 +230,5 @@ def worst(signs: list[Sign]) -> str:
     return BAD if BAD in states else WARN if WARN in states else GOOD
 
 
-def _runs(count: int) -> str:
-    return f"{count:,} run" if count == 1 else f"{count:,} runs"
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

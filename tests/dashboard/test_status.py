@@ -67,6 +67,18 @@ def test_no_worker_and_no_beat_are_told_apart() -> None:
     notices.connection().rpush("runsheet", "a message")
     assert seen()["Workers"].state == signs.BAD
     assert seen()["Beat"].state == signs.GOOD
+    assert seen()["Beat"].told == "Ticks: 1 message waits that no worker takes."
+    notices.connection().rpush("runsheet", "another")
+    assert seen()["Beat"].told == "Ticks: 2 messages wait that no worker takes."
+
+
+def test_what_redis_holds_is_counted_in_whole_words() -> None:
+    all_well()
+    known = vitals.now()
+    for clients, words in ((1, "1 client."), (1_200, "1,200 clients.")):
+        redis = known.redis._replace(clients=clients)
+        sign = next(one for one in signs.of(known._replace(redis=redis)) if one.name == "Redis")
+        assert sign.told.endswith(f" ms, {words}")
 
 
 @pytest.mark.parametrize(
