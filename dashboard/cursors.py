@@ -3,12 +3,15 @@
 No offset, so the thousandth page costs what the first does, and a run that is found meanwhile
 shifts nothing. Rows without a value for the sort key come last, the newest row first; the two
 parts are asked one after the other, since an index can serve each but not both in one order.
+
+A page's keys are asked for first, and then its rows: the index of an order holds status and agent
+too, so the way to fifty rows of some agent reads none of the others, which are wide.
 """
 
 import base64
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db.models import F, Q, QuerySet
@@ -19,6 +22,7 @@ LONGEST = 400
 BIGGEST = 2**63 - 1
 
 type Key = dt.datetime | int | None
+type Shown = Callable[[QuerySet[Run]], QuerySet[Run]]
 
 
 class CursorError(ValueError):
@@ -83,26 +87,27 @@ class Order(NamedTuple):
     def page(
         self,
         runs: QuerySet[Run],
+        shown: Shown,
         after: Cursor | None,
         length: int,
         at: dt.datetime,
         bounds: Mapping[str, Key] | None = None,
     ) -> Page:
-        """The `length` rows that follow `after`, and the cursor for those that follow them.
+        """The `length` runs that follow `after`, as `shown` makes them, and the cursor for those
+        that follow them.
 
         `bounds`: lookups of the column that all rows with a value for it are known to fulfil.
         """
-        found: list[Run] = []
+        found: list[tuple[Key, int]] = []
         if after is None or after.key is not None:
             known = {f"{self.column}__{name}": key for name, key in (bounds or {}).items() if key}
-            found = list(self.with_key(runs.filter(**known), after)[: length + 1])
+            found = self.places(self.with_key(runs.filter(**known), after), length + 1)
         if len(found) <= length and self.may_be_absent:
-            found += self.without_key(runs, after)[: length + 1 - len(found)]
-        shown = found[:length]
-        if len(found) <= length:
-            return Page(shown, None)
-        last = shown[-1]
-        return Page(shown, Cursor(self.column, getattr(last, self.column), last.pk, at))
+            found += self.places(self.without_key(runs, after), length + 1 - len(found))
+        return _page(self.column, found, shown, length, at)
+
+    def places(self, runs: QuerySet[Run], number: int) -> list[tuple[Key, int]]:
+        return list(runs.values_list(self.column, "pk")[:number])
 
     def with_key(self, runs: QuerySet[Run], after: Cursor | None) -> QuerySet[Run]:
         column, beyond = self.column, "lt" if self.is_descending else "gt"
@@ -134,38 +139,47 @@ LASTED_MOST = dt.timedelta(days=300 * 365)  # before which no run began, whateve
 
 
 def by_length(
-    runs: QuerySet[Run], order: Order, after: Cursor | None, length: int, at: dt.datetime
+    runs: QuerySet[Run], shown: Shown, after: Cursor | None, length: int, at: dt.datetime
 ) -> Page:
     """Runs by how long they took, those that go on by how long they had gone on at `at`.
 
     Both kinds come in the order of an index of their own, and are merged. Those without a start or
     an end come last.
     """
-    found: list[tuple[int, int, Run]] = []
+    found: list[tuple[Key, int]] = []
     if after is None or after.key is not None:
-        ended = order.with_key(runs, after)[: length + 1]
-        found = [(run.lasted_micros or 0, run.pk, run) for run in ended]
-        going = runs.filter(going_since__isnull=False)
-        if after is not None:
-            reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
-            begun = at - min(max(reached, dt.timedelta(0)), LASTED_MOST)
-            going = going.filter(going_since__gte=begun)
-            going = going.filter(Q(going_since__gt=begun) | Q(pk__lt=after.pk))
-        for run in going.order_by("going_since", "-pk")[: length + 1]:
-            assert run.going_since is not None
-            found.append(((at - run.going_since) // dt.timedelta(microseconds=1), run.pk, run))
-        found.sort(key=lambda one: one[:2], reverse=True)
-    shown = found[: length + 1]
-    keys: list[int | None] = [key for key, _, _ in shown]
-    rows = [run for _, _, run in shown]
-    if len(rows) <= length:
-        rest = order.without_key(runs.filter(going_since=None), after)[: length + 1 - len(rows)]
-        rows += rest
-        keys += [None] * (len(rows) - len(keys))
-    if len(rows) <= length:
-        return Page(rows, None)
-    last = Cursor(order.column, keys[length - 1], rows[length - 1].pk, at)
-    return Page(rows[:length], last)
+        ended = LASTED.places(LASTED.with_key(runs, after), length + 1)
+        found = sorted([*ended, *_going(runs, after, length + 1, at)], reverse=True)[: length + 1]
+    if len(found) <= length:
+        rest = LASTED.without_key(runs.filter(going_since=None), after)
+        found += LASTED.places(rest, length + 1 - len(found))
+    return _page(LASTED.column, found, shown, length, at)
+
+
+def _going(
+    runs: QuerySet[Run], after: Cursor | None, number: int, at: dt.datetime
+) -> list[tuple[Key, int]]:
+    going = runs.filter(going_since__isnull=False)
+    if after is not None:
+        reached = dt.timedelta(microseconds=int(after.key))  # type: ignore[arg-type]
+        begun = at - min(max(reached, dt.timedelta(0)), LASTED_MOST)
+        going = going.filter(going_since__gte=begun)
+        going = going.filter(Q(going_since__gt=begun) | Q(pk__lt=after.pk))
+    places = going.order_by("going_since", "-pk").values_list("going_since", "pk")[:number]
+    return [((at - since) // dt.timedelta(microseconds=1), pk) for since, pk in places if since]
+
+
+def _page(
+    column: str, found: Sequence[tuple[Key, int]], shown: Shown, length: int, at: dt.datetime
+) -> Page:
+    """`found`: one more than `length`, if there are more."""
+    places = found[:length]
+    runs = {run.pk: run for run in shown(Run.objects.filter(pk__in=[pk for _, pk in places]))}
+    told = [runs[pk] for _, pk in places if pk in runs]  # but for one that was deleted meanwhile
+    if len(found) <= length:
+        return Page(told, None)
+    key, pk = places[-1]
+    return Page(told, Cursor(column, key, pk, at))
 
 
 def _moment(text: object) -> dt.datetime:

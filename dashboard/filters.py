@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.http import QueryDict
 from django.utils import timezone
 
-from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, by_length
+from dashboard.cursors import LASTED, Cursor, CursorError, Order, Page, Shown, by_length
 from dashboard.facets import statuses
 from dashboard.notes.models import Label, RunLabel
 from dashboard.rows import for_rows, newest
@@ -259,7 +259,7 @@ def answer(asked: Asked, length: int, now: dt.datetime) -> Answer:
     sought = searching.seek(asked.q) if asked.q else None
     others = _but_for_words(asked)
     found = sought.among(others) if sought else others
-    shown = page(for_rows(_listed(found, others, asked, sought)), asked, length, now)
+    shown = page(_listed(found, others, asked, sought), for_rows, asked, length, now)
     if shown.next is None and asked.after is None:
         return Answer(shown, len(shown.runs), len(shown.runs))
     if sought is None:
@@ -365,15 +365,15 @@ def parts_within(column: str, **bound: dt.datetime) -> list[Q]:
     return [told, Q(**{column: None, f"listed_at__{lookup}": moment})]
 
 
-def page(runs: QuerySet[Run], asked: Asked, length: int, now: dt.datetime) -> Page:
-    """The rows to show of those `matching`, in the order asked for."""
+def page(runs: QuerySet[Run], shown: Shown, asked: Asked, length: int, now: dt.datetime) -> Page:
+    """Of those `matching`, in the order asked for, the ones to show, as `shown` makes them."""
     at = asked.after.at if asked.after else now
     order = asked.sorting.order
     if order.column == LASTED.column:
-        return by_length(runs, order, asked.after, length, at)
+        return by_length(runs, shown, asked.after, length, at)
     # Follows from `within`, but only so does an index know where to begin and to end.
     bounds = {"gte": asked.since, "lt": asked.until} if asked.sorting.time == order.column else {}
-    return order.page(runs, asked.after, length, at, bounds)
+    return order.page(runs, shown, asked.after, length, at, bounds)
 
 
 def how_many(runs: QuerySet[Run], most: int = MOST_COUNTED) -> int:

@@ -17,7 +17,8 @@ from runs.models import Run, RunText
 
 SHORTEST = 3  # characters that the index knows
 LONGEST = 20_000  # characters of a prompt, and of a summary, that are looked at
-JOINT = 4  # characters of a word's end, and of the next one's beginning
+JOINT = 3  # characters of a word's end, and of the next one's beginning
+WORD = 8  # characters of a word whose ends tell most of it
 FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way through all
 PAGE = 50  # runs that such a way ends with
 SAMPLE, COMMON = 400, 6  # runs that are looked at first, and finds among them that are many
@@ -49,6 +50,8 @@ class Sought(NamedTuple):
     def how_many(self, runs: QuerySet[Run], most: int) -> Counted:
         """How many of `runs` hold the words, up to one more than `most`. Where each is to be looked
         at, only COUNTED are, whatever they hold, and there may be more."""
+        if self.keys is not None and not runs.query.where:
+            return Counted(len(self.keys), len(self.keys) <= most)
         if self.keys is not None or _is_short(self.words):
             number = self.among(runs)[: most + 1].count()
             return Counted(number, number <= most)
@@ -170,15 +173,18 @@ def _indexed(folded: str) -> list[tuple[str, Any]]:
 
 def joints(folded: str) -> tuple[list[str], list[str]]:
     """Where words meet in what is looked for, as PostgreSQL's `runs_joints` tells it of a text, and
-    the grams of what these leave open: many runs hold all grams of three words, few the words in
-    this order. Of a first and a last word more may stand in the text, so only long ones tell."""
+    grams of what these leave open: many runs hold all grams of three words, few the words in this
+    order. Of a first and a last word more may stand in the text, so only long ones tell."""
     words = folded.split(" ")
     first = 0 if len(words[0]) >= JOINT else 1
     last = len(words) - 1 if len(words[-1]) >= JOINT else len(words) - 2
     pairs = {f"{words[at][-JOINT:]} {words[at + 1][:JOINT]}" for at in range(first, last)}
     if not pairs:
         return [], grams(folded)
-    rest = [max(words, key=len)]
+    rest = [word for word in words if len(word) > WORD]
     rest += [" ".join(words[:2])] if first else []
     rest += [" ".join(words[-2:])] if last < len(words) - 1 else []
-    return sorted(pairs), sorted({gram for part in rest for gram in grams(part)})
+    # Few of them: the database takes each for a chance of its own, and would think a usual word
+    # rare that has many.
+    apart = {part[at : at + SHORTEST] for part in rest for at in range(0, len(part) - 2, SHORTEST)}
+    return sorted(pairs), sorted(apart)

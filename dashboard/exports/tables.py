@@ -228,8 +228,7 @@ def _run_batches(
 ) -> Iterator[list[Row]]:
     asked.after = None
     while True:
-        found = rows.for_rows(filters.matching(asked))
-        page = filters.page(found, asked, RUNS_AT_ONCE, now)
+        page = filters.page(filters.matching(asked), rows.for_rows, asked, RUNS_AT_ONCE, now)
         names = agents.names(run.agent_id for run in page.runs)
         yield [_run_row(run, now, names, address_of(run)) for run in page.runs]
         if page.next is None:

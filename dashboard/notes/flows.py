@@ -126,7 +126,8 @@ def put_on_all(asked: filters.Asked, name: str, by: User) -> int:
 def _matching(asked: filters.Asked, now: dt.datetime) -> Iterator[list[int]]:
     asked.after = None
     while True:
-        page = filters.page(filters.matching(asked).only("pk"), asked, AT_ONCE, now)
+        found = filters.matching(asked)
+        page = filters.page(found, lambda runs: runs.only("pk"), asked, AT_ONCE, now)
         yield [run.pk for run in page.runs]
         if page.next is None:
             return

@@ -1,11 +1,11 @@
 from django.db import migrations
 
-# Of a text the last four characters of each word with the first four of the next. It calls
+# Of a text the last three characters of each word with the first three of the next. It calls
 # nothing that is not the server's own, so an index of it can be made anew by any restore.
 FUNCTION = """
 CREATE OR REPLACE FUNCTION runs_joints(told text) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT coalesce(array_agg(DISTINCT right(word, 4) || ' ' || left(following, 4)), '{}')
+    SELECT coalesce(array_agg(DISTINCT right(word, 3) || ' ' || left(following, 3)), '{}')
     FROM (
         SELECT word, lead(word) OVER (ORDER BY place) AS following
         FROM unnest(string_to_array(told, ' ')) WITH ORDINALITY AS words (word, place)

@@ -15,6 +15,8 @@ from django.urls import reverse
 
 from runs import packing
 
+SIEVE = "status", "agent_id"  # in the index of each order, so that runs passed by are not read
+
 
 class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> Self:
@@ -132,19 +134,19 @@ class Run(models.Model):
     class Meta:
         ordering = ("-listed_at", "-id")
         indexes = (
-            models.Index(fields=["-listed_at", "-id"], name="list_newest"),
-            models.Index(fields=["status", "-listed_at", "-id"], name="list_by_status"),
-            models.Index(fields=["agent_id", "-listed_at", "-id"], name="list_by_agent"),
+            models.Index(fields=["-listed_at", "-id", *SIEVE], name="list_newest"),
+            models.Index(fields=["status", "-listed_at", "-id", "agent_id"], name="list_by_status"),
+            models.Index(fields=["agent_id", "-listed_at", "-id", "status"], name="list_by_agent"),
             models.Index(
                 Coalesce("usage_model", "model"), models.F("listed_at").desc(), name="list_by_model"
             ),
-            models.Index(fields=["-cost_micros", "-id"], name="list_by_cost"),
-            models.Index(fields=["-started_at", "-id"], name="list_by_start"),
-            models.Index(fields=["-completed_at", "-id"], name="list_by_end"),
-            models.Index(fields=["-lasted_micros", "-id"], name="list_by_length"),
+            models.Index(fields=["-cost_micros", "-id", *SIEVE], name="list_by_cost"),
+            models.Index(fields=["-started_at", "-id", *SIEVE], name="list_by_start"),
+            models.Index(fields=["-completed_at", "-id", *SIEVE], name="list_by_end"),
+            models.Index(fields=["-lasted_micros", "-id", *SIEVE], name="list_by_length"),
             # Of what goes on, the earliest start is the longest.
             models.Index(
-                fields=["going_since", "-id"],
+                fields=["going_since", "-id", *SIEVE],
                 condition=Q(going_since__isnull=False),
                 name="list_going",
             ),
@@ -153,16 +155,14 @@ class Run(models.Model):
                 fields=["-odd_at", "-id"], condition=Q(odd_at__isnull=False), name="overview_odd"
             ),
             models.Index(
-                fields=["end_read_at"],
-                condition=Q(end_read_at__isnull=False),
-                name="news_of_ends",
+                fields=["end_read_at"], condition=Q(end_read_at__isnull=False), name="news_of_ends"
             ),
             models.Index(
                 fields=["completed_at"],
                 condition=Q(end_read_at=None, completed_at__isnull=False),
                 name="news_of_found",
             ),
-            models.Index(fields=["-step_count", "-id"], name="list_by_steps"),
+            models.Index(fields=["-step_count", "-id", *SIEVE], name="list_by_steps"),
             models.Index(fields=["prompt_key", "-id"], name="compare_same_prompt"),
         )
 
