@@ -124,13 +124,13 @@ def empty() -> None:
 
 
 def drop() -> None:
-    """Not even a table is left."""
+    """Not even a table is left, nor a function that migrations made."""
     with connection.cursor() as cursor:
         for name in connection.introspection.table_names(cursor):
             cursor.execute(f"DROP TABLE {connection.ops.quote_name(name)} CASCADE")
         cursor.execute(
             "SELECT p.oid::regprocedure::text FROM pg_proc p "
-            "WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'audit%%' "
+            "WHERE p.pronamespace = current_schema()::regnamespace AND p.proname ~ '^(audit|runs)' "
             "AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"
         )
         for (signature,) in cursor.fetchall():

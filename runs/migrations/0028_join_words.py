@@ -13,10 +13,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     WHERE following IS NOT NULL
 $$
 """
-INDEX = """
-CREATE INDEX CONCURRENTLY IF NOT EXISTS search_joints
-ON runs_runtext USING gin (runs_joints(folded))
-"""
+INDEX = 'CREATE INDEX {} search_joints ON runs_runtext USING gin (runs_joints(folded))'
 
 
 def join(apps, schema_editor):
@@ -24,7 +21,9 @@ def join(apps, schema_editor):
         # Left over, without being complete, where this was cut short.
         schema_editor.execute('DROP INDEX IF EXISTS search_joints')
         schema_editor.execute(FUNCTION)
-        schema_editor.execute(INDEX)
+        # While others write; but a restore makes all tables in one transaction.
+        is_alone = schema_editor.connection.in_atomic_block
+        schema_editor.execute(INDEX.format('' if is_alone else 'CONCURRENTLY'))
 
 
 def part(apps, schema_editor):
