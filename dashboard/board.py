@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -166,15 +166,9 @@ def active_counts() -> dict[str, int]:
     return {"queued": 0, "running": 0} | {str(status): number for status, number in counted}
 
 
-def failed_in(period: str, now: dt.datetime) -> Q:
-    """The same runs that the list shows for status=failed&sort=ended&from=<period>."""
-    return Q(status=Run.Status.FAILED) & filters.within(
-        "completed_at", gte=filters.period_start(period, now)
-    )
-
-
 def failed_count(period: str, now: dt.datetime) -> int:
-    """How many they are: of those that tell their end, which are nearly all, by an index alone."""
+    """How many runs the list shows for status=failed&sort=ended&from=<period>: of those that tell
+    their end, which are nearly all, by an index alone."""
     parts = filters.parts_within("completed_at", gte=filters.period_start(period, now))
     failed = Run.objects.failed().order_by()
     return sum(failed.filter(part).count() for part in parts)
@@ -195,15 +189,14 @@ def _concern(
 
 
 def failures(now: dt.datetime, most: int) -> Concern:
-    runs = for_rows(Run.objects.filter(failed_in("24h", now)))
-    return _concern(
-        "failed",
-        "Failed in the last 24 hours",
-        runs.order_by(F("completed_at").desc(nulls_last=True), "-pk"),
-        most,
-        lambda run: Worry(run, _cause(run), run.completed_at),
-        "status=failed&sort=ended&from=24h",
-    )
+    """As the list tells them."""
+    since = filters.period_start("24h", now)
+    asked = filters.Asked(statuses=[Run.Status.FAILED], sort="ended", from_="24h", since=since)
+    page = filters.page(filters.matching(asked), for_rows, asked, most, now)
+    worries = [Worry(run, _cause(run), run.completed_at) for run in page.runs]
+    total = failed_count("24h", now) if page.next else len(worries)
+    query = "status=failed&sort=ended&from=24h"
+    return Concern("failed", "Failed in the last 24 hours", worries, total, query)
 
 
 def _cause(run: Run) -> str:

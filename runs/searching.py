@@ -18,11 +18,11 @@ from runs.models import Run, RunText
 SHORTEST = 3  # characters that the index knows
 LONGEST = 20_000  # characters of a prompt, and of a summary, that are looked at
 JOINT = 3  # characters of a word's end, and of the next one's beginning
-WORD = 8  # characters of a word whose ends tell most of it
 FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way through all
 PAGE = 50  # runs that such a way ends with
 SAMPLE, COMMON = 400, 6  # runs that are looked at first, and finds among them that are many
-COUNTED = 5_000  # runs that are looked at to count those that hold words which many hold
+PARTS = 8  # of what is looked for that are asked of apart
+COUNTED = 2_000  # runs that are looked at to count those that hold words which many hold
 BATCH = 500
 
 
@@ -112,10 +112,13 @@ def seek(words: str) -> Sought:
         found = list(begin_so.values_list("pk", flat=True)[: FEWEST + 1])
         return Sought(words, found if len(found) <= FEWEST else None)
     newest = Run.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    if _is_common(words, newest):
-        return Sought(words, None)
+    rarest = ""
+    if not Run.objects.filter(run_id=words).exists():  # of an id nobody need be asked
+        held, rarest = _sampled(words, newest)
+        if held >= COMMON:
+            return Sought(words, None)
     at_most = worth_looking_up(newest)
-    found = keys(words, at_most + 1)
+    found = keys(words, at_most + 1, rarest)
     return Sought(words, found if len(found) <= at_most else None)
 
 
@@ -131,14 +134,20 @@ def _beginning(runs: QuerySet[Run], words: str) -> QuerySet[Run]:
     return runs.filter(run_id__gte=words, run_id__lt=f"{words}\U0010ffff")
 
 
-def _is_common(words: str, newest: int) -> bool:
-    """Whether a sample of all runs tells that very many hold `words`: to look these up, an index
-    reads all of them, however few are asked for. Of an id nobody need be asked."""
-    if Run.objects.filter(run_id=words).exists():
-        return False
+def _sampled(words: str, newest: int) -> tuple[int, str]:
+    """In how many of a sample of all runs `words` stand, and the one among these that stands in
+    very few, if there is one. What very many hold is not looked up: an index reads all of them,
+    however few are asked for."""
     sample = range(newest, 0, -max(newest // SAMPLE, 1))[:SAMPLE]
-    texts = RunText.objects.filter(pk__in=sample, folded__contains=fold(words))
-    return texts.count() >= COMMON
+    folded = fold(words)
+    parts = [part for part in folded.split(" ") if len(part) >= SHORTEST][:PARTS]
+    asked = {
+        f"of_{place}": Count("pk", filter=Q(folded__contains=part))
+        for place, part in enumerate((folded, *parts))
+    }
+    told = [*RunText.objects.filter(pk__in=sample).aggregate(**asked).values()]
+    fewest, rarest = min(zip(told[1:], parts, strict=True), default=(COMMON, ""))
+    return told[0], rarest if fewest < COMMON else ""
 
 
 def worth_looking_up(newest: int) -> int:
@@ -147,44 +156,38 @@ def worth_looking_up(newest: int) -> int:
     return min(max(isqrt(PAGE * newest), FEWEST), MOST)
 
 
-def keys(words: str, at_most: int) -> list[int]:
-    """Keys of runs that hold `words`, which are SHORTEST characters or more."""
-    return list(_texts(fold(words)).values_list("pk", flat=True)[:at_most])
+def keys(words: str, at_most: int, rarest: str = "") -> list[int]:
+    """Keys of runs that hold `words`, which are SHORTEST characters or more; `rarest`: the part of
+    them that few hold, if one is known."""
+    return list(_texts(fold(words), rarest).values_list("pk", flat=True)[:at_most])
 
 
-def _texts(folded: str) -> QuerySet[RunText]:
+def _texts(folded: str, rarest: str = "") -> QuerySet[RunText]:
     # What an index leaves over is read: by the cheaper condition first.
     texts = RunText.objects.filter(folded__contains=folded).order_by()
-    for where, value in _indexed(folded):
+    for where, value in _indexed(folded, rarest):
         texts = texts.extra(where=[where], params=[value])
     return texts
 
 
-def _indexed(folded: str) -> list[tuple[str, Any]]:
+def _indexed(folded: str, rarest: str) -> list[tuple[str, Any]]:
     """Conditions that indexes answer. PostgreSQL's know only that all grams, or joints, occur."""
     if connection.vendor == "postgresql":
-        pairs, rest = joints(folded)
-        asked = ("runs_joints(runs_runtext.folded)", pairs), ("runs_runtext.grams", rest)
+        pairs = joints(folded)
+        # Of many grams the database would think that few texts have them all.
+        some = grams(rarest)[::SHORTEST] if pairs else grams(folded)
+        asked = ("runs_joints(runs_runtext.folded)", pairs), ("runs_runtext.grams", some)
         return [(f"{column} @> %s", values) for column, values in asked if values]
     quoted = folded.replace('"', '""')
     inner = "SELECT rowid FROM runs_runtext_grams WHERE runs_runtext_grams MATCH %s"
     return [(f"runs_runtext.run_id IN ({inner})", f'"{quoted}"')]
 
 
-def joints(folded: str) -> tuple[list[str], list[str]]:
-    """Where words meet in what is looked for, as PostgreSQL's `runs_joints` tells it of a text, and
-    grams of what these leave open: many runs hold all grams of three words, few the words in this
-    order. Of a first and a last word more may stand in the text, so only long ones tell."""
+def joints(folded: str) -> list[str]:
+    """Where words meet in what is looked for, as PostgreSQL's `runs_joints` tells it of a text:
+    many runs hold all grams of three words, few these in this order. Of a first and a last word
+    more may stand in the text, so only long ones tell."""
     words = folded.split(" ")
     first = 0 if len(words[0]) >= JOINT else 1
     last = len(words) - 1 if len(words[-1]) >= JOINT else len(words) - 2
-    pairs = {f"{words[at][-JOINT:]} {words[at + 1][:JOINT]}" for at in range(first, last)}
-    if not pairs:
-        return [], grams(folded)
-    rest = [word for word in words if len(word) > WORD]
-    rest += [" ".join(words[:2])] if first else []
-    rest += [" ".join(words[-2:])] if last < len(words) - 1 else []
-    # Few of them: the database takes each for a chance of its own, and would think a usual word
-    # rare that has many.
-    apart = {part[at : at + SHORTEST] for part in rest for at in range(0, len(part) - 2, SHORTEST)}
-    return sorted(pairs), sorted(apart)
+    return sorted({f"{words[at][-JOINT:]} {words[at + 1][:JOINT]}" for at in range(first, last)})
