@@ -180,12 +180,11 @@ def _concern(
     runs: QuerySet[Run],
     most: int,
     worry: Callable[[Run], Worry],
-    query: str = "",
 ) -> Concern:
     """The first `most` of `runs`; the rest is counted only if there is a rest."""
     found = list(runs[: most + 1])
     total = len(found) if len(found) <= most else runs.order_by().count()
-    return Concern(name, title, [worry(run) for run in found[:most]], total, query)
+    return Concern(name, title, [worry(run) for run in found[:most]], total)
 
 
 def failures(now: dt.datetime, most: int) -> Concern:

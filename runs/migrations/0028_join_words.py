@@ -22,8 +22,8 @@ def join(apps, schema_editor):
         schema_editor.execute('DROP INDEX IF EXISTS search_joints')
         schema_editor.execute(FUNCTION)
         # While others write; but a restore makes all tables in one transaction.
-        is_alone = schema_editor.connection.in_atomic_block
-        schema_editor.execute(INDEX.format('' if is_alone else 'CONCURRENTLY'))
+        way = '' if schema_editor.connection.in_atomic_block else 'CONCURRENTLY'
+        schema_editor.execute(INDEX.format(way))
 
 
 def part(apps, schema_editor):
