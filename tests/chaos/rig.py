@@ -205,8 +205,12 @@ class Rig:
         return dict(Poll.objects.exclude(last_ok_at=None).values_list("pk", "last_ok_at"))
 
     def in_flight(self) -> bool:
-        counts = self.simulator.world.requests._in_flight.values()
-        return any(count > 0 for count in counts)
+        return bool(self.being_answered())
+
+    def being_answered(self) -> list[str]:
+        """Run ids of requests that have come to the simulator and are not answered yet."""
+        counts = dict(self.simulator.world.requests._in_flight)
+        return [run_id for run_id, count in counts.items() if count > 0]
 
     def calm(self, seconds: float = 300) -> None:
         """Wait until all that there is to know is known: every run has ended, was read after its
