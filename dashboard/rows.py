@@ -14,7 +14,7 @@ from dashboard.audience import STAFF
 from dashboard.saved import columns
 from runs import agents
 from runs.models import Run
-from runs.models.record import RunQuerySet
+from runs.models.run import RunQuerySet
 
 # Longer than any row shows, short enough that fifty prompts of a megabyte cost nothing.
 OPENING = 400

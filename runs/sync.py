@@ -20,7 +20,7 @@ from runs.casedev.payloads import Details, Notes, Usage
 from runs.casedev.payloads import read as read_payload
 from runs.causes import failure_cause
 from runs.models import Fingerprint, Payload, Revision, Run, Step, UsageEntry
-from runs.models.record import disagree
+from runs.models.run import disagree
 from runs.tally import Tally
 
 # A value among these that changes after it was set is a contradiction in the record, so the

@@ -6,7 +6,8 @@ from runs.models.hosts import KeyHost
 from runs.models.outline import Outline
 from runs.models.pace import Pace
 from runs.models.polling import Discovery, Poll, Upstream
-from runs.models.record import Agent, Payload, Revision, Run, Step, UsageEntry
+from runs.models.record import Agent, Payload, Revision, Step, UsageEntry
+from runs.models.run import Run
 from runs.models.spent import Spent, SpentByDay, SpentInAll
 from runs.models.words import RunText
 

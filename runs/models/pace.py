@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from runs.models.record import Run
+from runs.models.run import Run
 
 
 class Pace(models.Model):

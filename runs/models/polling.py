@@ -6,7 +6,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from runs.models.record import Run
+from runs.models.run import Run
 
 
 class PollQuerySet(models.QuerySet["Poll"]):
