@@ -174,7 +174,8 @@ def _page(
 ) -> Page:
     """`found`: one more than `length`, if there are more."""
     places = found[:length]
-    runs = {run.pk: run for run in shown(Run.objects.filter(pk__in=[pk for _, pk in places]))}
+    rows = shown(Run.objects.filter(pk__among=[pk for _, pk in places]))
+    runs = {run.pk: run for run in rows}
     told = [runs[pk] for _, pk in places if pk in runs]  # but for one that was deleted meanwhile
     if len(found) <= length:
         return Page(told, None)

@@ -310,7 +310,7 @@ def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySe
     most = searching.worth_looking_up(newest()) if is_on_the_way else searching.FEWEST
     keys = list(borne.values_list("run", flat=True)[: most + 1])
     if len(keys) <= most:
-        return runs.filter(pk__in=keys)
+        return runs.filter(pk__among=keys)
     if not is_on_the_way:
         return runs.filter(pk__in=borne.values("run"))
     here = borne.filter(run=OuterRef("pk")).values("pk")[:1]
@@ -331,7 +331,7 @@ def _listed(
     if not is_known and asked.sort != DEFAULT_SORT and sum(map(bool, conditions)) >= needed:
         keys = list(others.values_list("pk", flat=True)[: MOST_HELD + 1])
         if len(keys) <= MOST_HELD:
-            few = Run.objects.filter(pk__in=keys).order_by()
+            few = Run.objects.filter(pk__among=keys).order_by()
             return sought.among(few) if sought else few
     if not asked.label:
         return found

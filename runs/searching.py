@@ -42,7 +42,7 @@ class Sought(NamedTuple):
 
     def among(self, runs: QuerySet[Run]) -> QuerySet[Run]:
         if self.keys is not None:
-            return runs.filter(pk__in=self.keys)
+            return runs.filter(pk__among=self.keys)
         if _is_short(self.words):
             return _beginning(runs, self.words)
         return runs.alias(found_at=self._place()).filter(found_at__gt=0)
@@ -145,7 +145,7 @@ def _sampled(words: str, newest: int) -> tuple[int, str]:
         f"of_{place}": Count("pk", filter=Q(folded__contains=part))
         for place, part in enumerate((folded, *parts))
     }
-    told = [*RunText.objects.filter(pk__in=sample).aggregate(**asked).values()]
+    told = [*RunText.objects.filter(pk__among=sample).aggregate(**asked).values()]
     fewest, rarest = min(zip(told[1:], parts, strict=True), default=(COMMON, ""))
     return told[0], rarest if fewest < COMMON else ""
 
