@@ -7,13 +7,12 @@ that was opened in a tab and not looked at stays new. It only ever moves forward
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
-from django.db import models
-from django.db.models import F, Max
-from django.db.models.functions import Substr
+from django.db import connection, models
+from django.db.models import F, Max, Q
+from django.db.models.functions import Coalesce, Substr
 from django.utils import timezone
 
 from runs import spending
@@ -163,48 +162,75 @@ def news(user_pk: int | None) -> News | None:
     if row is None:
         return None
     new_runs = Run.objects.filter(pk__gt=row.newest_run).order_by()[: COUNTED + 1].count()
-    ended = _ended(row.at)
-    moved = _moved(row.user_id)
+    ended, failed = _ended(row.at)
+    moved, more = _moved(row.user_id)
     return News(
         at=row.at,
         new_runs=min(new_runs, COUNTED),
         is_more_new=new_runs > COUNTED,
-        ended=min(len(ended), COUNTED),
-        is_more_ended=len(ended) > COUNTED,
-        failed=ended[:COUNTED].count(Run.Status.FAILED),
+        ended=min(ended, COUNTED),
+        is_more_ended=ended > COUNTED,
+        failed=failed,
         micros=spending.total() - row.cost_micros,
-        moved=moved[:LISTED],
-        more=max(len(moved) - LISTED, 0),
+        moved=moved,
+        more=more,
     )
 
 
-def _ended(since: dt.datetime) -> list[str]:
-    """The statuses of what ended, the latest first; COUNTED and one at most.
+# Each part is a range of an index of its own, whose end is what counts. The same SQL on both
+# databases.
+ENDED = """
+WITH latest AS (
+    SELECT * FROM (
+        SELECT end_read_at AS at, status FROM runs_run
+        WHERE end_read_at IS NOT NULL AND end_read_at > %(since)s
+        ORDER BY end_read_at DESC LIMIT %(most)s
+    ) AS read
+    UNION ALL
+    SELECT * FROM (
+        SELECT completed_at AS at, status FROM runs_run
+        WHERE end_read_at IS NULL AND completed_at IS NOT NULL AND completed_at > %(since)s
+        ORDER BY completed_at DESC LIMIT %(most)s
+    ) AS found
+)
+SELECT
+    (SELECT count(*) FROM latest),
+    (SELECT count(*) FROM (SELECT status FROM latest ORDER BY at DESC LIMIT %(counted)s) AS told
+        WHERE status = 'failed')
+"""
 
-    By when it was read: Case.dev may tell of an end late, and its clock may differ from ours. Each
-    part is a range of an index of its own, whose end is what counts.
+
+def _ended(since: dt.datetime) -> tuple[int, int]:
+    """How many runs ended, and how many of the latest COUNTED of them failed. There are more than
+    are counted if it is more than COUNTED.
+
+    By when it was read: Case.dev may tell of an end late, and its clock may differ from ours.
     """
-    read = Run.objects.filter(end_read_at__gt=since).order_by("-end_read_at")
-    found = Run.objects.filter(end_read_at=None, completed_at__gt=since).order_by("-completed_at")
-    rows = [*read.values_list("end_read_at", "status")[: COUNTED + 1]]
-    rows += found.values_list("completed_at", "status")[: COUNTED + 1]
-    latest = sorted(rows, key=itemgetter(0), reverse=True)
-    return [status for _, status in latest[: COUNTED + 1]]
+    at = connection.ops.adapt_datetimefield_value(since)
+    with connection.cursor() as cursor:
+        cursor.execute(ENDED, {"since": at, "most": COUNTED + 1, "counted": COUNTED})
+        ended, failed = cursor.fetchone()
+    return ended, failed
 
 
-def _moved(user_pk: int) -> list[Since]:
-    rows = (
-        Watermark.objects.filter(user=user_pk, run__version__gt=F("version"))
-        .select_related("run")
+def _moved(user_pk: int) -> tuple[list[Since], int]:
+    """The LISTED latest runs of which something is new, and how many more there are."""
+    cost = Coalesce("cost_micros", 0)
+    is_news = Q(run__step_count__gt=F("steps")) | ~Q(run__status=F("status"))
+    is_news |= Q(run__cost_micros__gt=cost) | Q(run__cost_micros__lt=cost)  # no null is either
+    rows = Watermark.objects.filter(is_news, user=user_pk, run__version__gt=F("version"))
+    latest = (
+        rows.select_related("run")
         .annotate(opening=Substr("run__prompt", 1, OPENING))
         .only(
             *("version", "steps", "cost_micros", "status", "at", "user_id", "run__run_id"),
             *("run__status", "run__step_count", "run__cost_micros", "run__version"),
         )
-        .order_by("-run__changed_at")[:COUNTED]
+        .order_by("-run__changed_at")[: LISTED + 1]
     )
-    found = [(_since(row, row.run), row.opening) for row in rows]
-    return [replace(one, opening=opening or "") for one, opening in found if one.is_news]
+    told = [replace(_since(row, row.run), opening=row.opening or "") for row in latest]
+    more = rows[:COUNTED].count() - LISTED if len(told) > LISTED else 0
+    return told[:LISTED], more
 
 
 def looked(user_pk: int, newest: int | None) -> None:
