@@ -2,7 +2,7 @@
 
 `python -m benchmarks.false_alarms [RUNS] [SEED]` plays simulated runs one after another, each of a
 script, a speed and a way of telling its steps that the seed chooses, on a clock of its own. Every
-run is judged by `freshness.stall` at the worst moments there are: just before it starts, just
+run is judged by `stalls.stall` at the worst moments there are: just before it starts, just
 before each step comes into sight, and just before it ends. What it showed then becomes history of
 its agent, so the first runs are judged without any. Needs a database, which it leaves as it was.
 """
@@ -60,7 +60,7 @@ def measure(runs: int = 1_000, seed: int = 1, dead: int = 20) -> Figures:
 
 
 def _measured(count: int, chance: random.Random, dead: int) -> Figures:
-    from runs import freshness, habits
+    from runs import habits, stalls
     from runs.simulator.world import World
 
     world, alarms, moments = World(), list[str](), 0
@@ -68,7 +68,7 @@ def _measured(count: int, chance: random.Random, dead: int) -> Figures:
         played = Played(world, chance)
         causes = []
         for now, run in played.judged():
-            stall = freshness.stall(run, played.poll(now), now)
+            stall = stalls.stall(run, played.poll(now), now)
             causes += [stall.cause.value] if stall else []
             moments += 1
         alarms += causes[:1]
@@ -149,14 +149,14 @@ class Played:
 
     def noticed(self) -> float | None:
         """Minutes after its last step, if that had been the last sign of it for ever."""
-        from runs import freshness
+        from runs import stalls
         from runs.models import Run
 
         run = self._run(Run.Status.RUNNING, max(len(self.line.visible_ms) // 2, 1))
         assert run.last_step_at
         for minutes in range(60):
             now = run.last_step_at + dt.timedelta(minutes=minutes)
-            if freshness.stall(run, self.poll(now), now):
+            if stalls.stall(run, self.poll(now), now):
                 return float(minutes)
         return None
 

@@ -6,22 +6,22 @@ was not reported is counted as such, never as nothing.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, QuerySet
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dashboard import filters
-from dashboard.rows import for_rows, for_stalls
+from dashboard.rows import for_rows
 from dashboard.templatetags.runsheet import money_text
-from runs import agents, freshness, notices, spending
+from runs import agents, notices, spending, stalls
 from runs.models import Run
 from runs.spending import Sums
 
 DAYS = 14
 MOST_RUNNING = 12
-MOST_CHECKED = 500  # active runs looked at for a stall, the longest waiting first
+MOST_CHECKED = 500  # runs looked at for a stall, the longest without a sign first
 FEW, MANY = 5, 200  # concerns of a kind that are shown: at first, and when asked for
 TOP = 5
 
@@ -204,16 +204,13 @@ def _cause(run: Run) -> str:
     return "Its details have not been fetched yet."
 
 
-def stalls(now: dt.datetime, most: int) -> tuple[Concern, bool]:
+def stalled(now: dt.datetime, most: int) -> tuple[Concern, bool]:
     """What looks stuck; and whether more than MOST_CHECKED would have to be looked at to say so."""
-    suspects = for_stalls(Run.objects.filter(freshness.may_be_stalled(now)))
-    # Not by the column itself, or SQLite would look for the few among all runs, oldest first.
-    since_listed = Coalesce("listed_at", "first_seen_at").asc()  # of which the first is never null
-    oldest = list(suspects.order_by(since_listed, "pk")[: MOST_CHECKED + 1])
+    suspects = stalls.suspects(now, MOST_CHECKED + 1)
     why = {
-        run.pk: _sentence(stall.sentence)
-        for run in oldest[:MOST_CHECKED]
-        if (stall := freshness.stall(run, getattr(run, "poll", None), now))
+        key: _sentence(stall.sentence)
+        for key, signs in islice(suspects.items(), MOST_CHECKED)
+        if (stall := stalls.told_by(signs, now))
     }
     shown = for_rows(Run.objects.filter(pk__in=list(why)[:most])).in_bulk()
     worries = [
@@ -221,7 +218,7 @@ def stalls(now: dt.datetime, most: int) -> tuple[Concern, bool]:
         for key in why
         if (run := shown.get(key))
     ]
-    return Concern("stalled", "Stalled", worries, len(why)), len(oldest) > MOST_CHECKED
+    return Concern("stalled", "Stalled", worries, len(why)), len(suspects) > MOST_CHECKED
 
 
 def unread(most: int) -> Concern:
@@ -275,10 +272,10 @@ def concerns(now: dt.datetime, shown: str = "") -> tuple[list[Concern], bool]:
     def most(name: str) -> int:
         return MANY if shown == name else FEW
 
-    stalled, is_unchecked = stalls(now, most("stalled"))
+    stuck, is_unchecked = stalled(now, most("stalled"))
     found = [
         failures(now, most("failed")),
-        stalled,
+        stuck,
         unread(most("unread")),
         oddities(now, most("odd")),
     ]

@@ -38,14 +38,6 @@ def for_rows(runs: QuerySet[Run]) -> QuerySet[Run]:
     )
 
 
-def for_stalls(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Only what `freshness.stall` asks."""
-    return runs.select_related("poll").only(
-        *("status", "agent_id", "created_at", "first_seen_at", "started_at", "step_count"),
-        *("last_step_at", "poll__failures", "poll__last_ok_at", "poll__due_at", "poll__run_id"),
-    )
-
-
 def rows(
     runs: list[Run],
     now: dt.datetime,

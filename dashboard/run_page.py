@@ -12,7 +12,7 @@ from dashboard.live import sight
 from dashboard.rendering import markdown, payload
 from dashboard.rendering.payload import Payload
 from dashboard.rendering.text import visible
-from runs import agents, breaker, costs, evidence, freshness, oddities, outlines
+from runs import agents, breaker, costs, evidence, freshness, oddities, outlines, stalls
 from runs.models import Payload as Body
 from runs.models import Poll, Run
 
@@ -62,7 +62,7 @@ def head(run: Run, audience: Audience, now: dt.datetime) -> dict[str, Any]:
         "has_details": has_details(run, poll),
         "tokens": tokens(run),
         "cost": costs.compare(run.entries_cost_micros, run.summary_cost_micros),
-        "stall": freshness.stall(run, poll, now),
+        "stall": stalls.stall(run, poll, now),
         "refused": refused(run, poll),
         "shown_as_of": poll.last_ok_at if poll else None,
         "contradictions": odd[:CONTRADICTIONS_SHOWN],

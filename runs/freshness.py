@@ -1,25 +1,13 @@
-"""As of when, and why if late: the words under which the record is shown. All take one `now`.
-
-"Stalled" is our own label beside the API's status, never instead of it. Three clocks are kept
-apart: a queued run that nobody starts, a running one that gives no sign for far longer than its
-agent's runs usually do (`habits`), and our own poller, whose delay says nothing of the run.
-"""
+"""As of when, and why if late: the words under which the record is shown. All take one `now`."""
 
 import datetime as dt
-from enum import StrEnum
 
 import msgspec
-from django.db.models import Q
 
-from runs import breaker, habits, notices, patience
+from runs import breaker, notices
 from runs.models import Discovery, Poll, Run, Upstream
 
 LATE_AFTER = dt.timedelta(seconds=15)  # three times the pace of a running run
-# Habits are asked for only beyond these, and never say that less is long.
-QUEUED_LONG = dt.timedelta(seconds=habits.WAIT_SHORTEST)
-NO_STEP_LONG = dt.timedelta(seconds=patience.SHORTEST)
-SANDBOX_LIMIT = dt.timedelta(minutes=35)  # the documented 30 minutes, and some grace
-SIGHT = dt.timedelta(seconds=90)  # beyond the slowest pace, what we know of a run is old
 WORKER_SILENT = dt.timedelta(seconds=30)
 
 
@@ -29,17 +17,6 @@ class Freshness(msgspec.Struct, frozen=True):
     as_of: dt.datetime | None
     next_at: dt.datetime | None
     is_late: bool
-    sentence: str
-
-
-class StallCause(StrEnum):
-    QUEUED = "queued"
-    NO_STEP = "no-step"
-    PAST_LIMIT = "past-limit"
-
-
-class Stall(msgspec.Struct, frozen=True):
-    cause: StallCause
     sentence: str
 
 
@@ -92,75 +69,8 @@ def _trouble(poll: Poll, upstream: Upstream, now: dt.datetime) -> str:
     if upstream.is_paused(now):
         return f"Case.dev asked us to slow down, next try {until(upstream.paused_until, now)}"
     if poll.last_tried_at and poll.leased_until and poll.leased_until > now:
-        return f"Case.dev has not answered for {_span(now - poll.last_tried_at)}"
-    return f"our own poller is {_span(now - poll.due_at)} late"
-
-
-def may_be_stalled(now: dt.datetime) -> Q:
-    """The runs to ask `stall` about: of all others it says no."""
-    running = Q(status=Run.Status.RUNNING)
-    told_late = Q(last_step_at__lt=now - NO_STEP_LONG) | Q(
-        last_step_at=None, started_at__lt=now - NO_STEP_LONG
-    )
-    return (
-        Q(status=Run.Status.QUEUED, listed_at__lt=now - QUEUED_LONG)
-        | running & Q(started_at__lt=now - SANDBOX_LIMIT)
-        | running & Q(step_count__gt=0) & told_late
-    )
-
-
-def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:
-    """Why `run` looks stuck, if it does and our own sight of it is good."""
-    if poll is None or poll.failures or poll.last_ok_at is None:
-        return None
-    if now - poll.last_ok_at > SIGHT or overdue(run, poll, now):
-        return None
-    match run.status:
-        case Run.Status.QUEUED:
-            return _unstarted(run, now)
-        case Run.Status.RUNNING:
-            return _past_limit(run, now) or _silent(run, now)
-    return None
-
-
-def _unstarted(run: Run, now: dt.datetime) -> Stall | None:
-    waiting = now - (run.created_at or run.first_seen_at)
-    if waiting <= QUEUED_LONG:
-        return None
-    usual = habits.of(run.agent_id).wait
-    if waiting.total_seconds() <= usual.seconds:
-        return None
-    known = _usually(usual, "did not wait for longer than")
-    sentence = f"queued for {_span(waiting)}, and nobody started it{known}"
-    return Stall(StallCause.QUEUED, sentence)
-
-
-def _past_limit(run: Run, now: dt.datetime) -> Stall | None:
-    if run.started_at is None or now - run.started_at <= SANDBOX_LIMIT:
-        return None
-    sentence = f"running for {_span(now - run.started_at)}; a sandbox ends after 30 minutes"
-    return Stall(StallCause.PAST_LIMIT, sentence)
-
-
-def _silent(run: Run, now: dt.datetime) -> Stall | None:
-    """Only a run that has told a step can be silent: some tell all of theirs at the end."""
-    last_sign = run.last_step_at or run.started_at
-    if not run.step_count or last_sign is None or now - last_sign <= NO_STEP_LONG:
-        return None
-    usual = habits.of(run.agent_id).silence
-    if (now - last_sign).total_seconds() <= usual.seconds:
-        return None
-    known = _usually(usual, "were never silent for longer than")
-    return Stall(StallCause.NO_STEP, f"no new step for {_span(now - last_sign)}{known}")
-
-
-def _usually(usual: patience.Patience, verb: str) -> str:
-    """ "; 95 % of this agent's last 40 runs were never silent for longer than 20 s"."""
-    if usual.usual is None:
-        return ""
-    span = _span(dt.timedelta(seconds=usual.usual))
-    share = round(patience.QUANTILE * 100)
-    return f"; {share} % of this agent's last {usual.runs} runs {verb} {span}"
+        return f"Case.dev has not answered for {how_long(now - poll.last_tried_at)}"
+    return f"our own poller is {how_long(now - poll.due_at)} late"
 
 
 def overdue(run: Run, poll: Poll, now: dt.datetime) -> str:
@@ -169,7 +79,7 @@ def overdue(run: Run, poll: Poll, now: dt.datetime) -> str:
     if not run.is_active or poll.due_at is None or now - poll.due_at <= LATE_AFTER:
         return ""
     since = f"as of {clock(poll.last_ok_at, now)}" if poll.last_ok_at else "never fetched"
-    return f"{since}, and due {_span(now - poll.due_at)} ago"
+    return f"{since}, and due {how_long(now - poll.due_at)} ago"
 
 
 def site(now: dt.datetime) -> SiteFreshness:
@@ -224,7 +134,7 @@ def _next_try(moment: dt.datetime | None, now: dt.datetime) -> str:
 
 def until(moment: dt.datetime | None, now: dt.datetime) -> str:
     """ "in 12 s", or "now" when there is nothing to wait for."""
-    return "now" if moment is None or moment <= now else f"in {_span(moment - now)}"
+    return "now" if moment is None or moment <= now else f"in {how_long(moment - now)}"
 
 
 def clock(moment: dt.datetime, now: dt.datetime) -> str:
@@ -236,7 +146,7 @@ def clock(moment: dt.datetime, now: dt.datetime) -> str:
     return f"{moment:%-d %b}{year} {moment:%H:%M:%S}"
 
 
-def _span(span: dt.timedelta) -> str:
+def how_long(span: dt.timedelta) -> str:
     """ "12 s", "4 min", "3 h", "2 days"."""
     seconds = max(int(span.total_seconds()), 0)
     for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):

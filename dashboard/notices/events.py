@@ -18,7 +18,7 @@ from django.utils import timezone
 from dashboard.notes.models import Note
 from dashboard.notices import choices
 from dashboard.notices.models import Delivery, Event, Follow, Notice
-from runs import breaker, freshness
+from runs import breaker, stalls
 from runs.models import Run, Upstream
 
 MOST = 500  # follows in one transaction
@@ -136,13 +136,13 @@ def _of_stalls(now: dt.datetime, after: int) -> tuple[int | None, int]:
     with transaction.atomic():
         silent = _open().filter(_maybe_stalled(now), run__version=F("version"), stall="")
         follows = list(_held(silent.filter(pk__gt=after).select_related("run__poll")))
-        found = [(follow, freshness.stall(follow.run, follow.run.poll, now)) for follow in follows]
+        found = [(follow, stalls.stall(follow.run, follow.run.poll, now)) for follow in follows]
         stalled = [(follow, stall) for follow, stall in found if stall is not None]
         told = _Told([follow for follow, _ in stalled], now)
         notices = []
         for follow, stall in stalled:
             follow.stall = key_of(stall, follow.run)
-            was_before = freshness.stall(follow.run, follow.run.poll, follow.since)
+            was_before = stalls.stall(follow.run, follow.run.poll, follow.since)
             if told.may(follow.user) and not was_before:
                 told_why = {"told": stall.sentence[:300]}
                 notices.append(told.notice(follow, Event.STALLED, follow.stall, **told_why))
@@ -150,22 +150,22 @@ def _of_stalls(now: dt.datetime, after: int) -> tuple[int | None, int]:
         return _last(follows), _write(notices, told)
 
 
-def key_of(stall: freshness.Stall, run: Run) -> str:
+def key_of(stall: stalls.Stall, run: Run) -> str:
     """The same as long as nothing has moved; past its limit a run is, however it moves."""
-    is_past = stall.cause == freshness.StallCause.PAST_LIMIT
+    is_past = stall.cause == stalls.StallCause.PAST_LIMIT
     return stall.cause if is_past else f"{stall.cause} {run.step_count}"
 
 
 def _maybe_stalled(now: dt.datetime) -> Q:
-    """What `freshness.stall` will look at more closely."""
+    """What `stalls.stall` will look at more closely."""
     queued = Q(run__status=Run.Status.QUEUED) & Q(
-        waiting_since__lt=now - freshness.QUEUED_LONG,
+        waiting_since__lt=now - stalls.QUEUED_LONG,
     )
     running = Q(run__status=Run.Status.RUNNING) & (
-        Q(run__started_at__lt=now - freshness.SANDBOX_LIMIT)
-        | Q(silent_since__lt=now - freshness.NO_STEP_LONG)
+        Q(run__started_at__lt=now - stalls.SANDBOX_LIMIT)
+        | Q(silent_since__lt=now - stalls.NO_STEP_LONG)
     )
-    seen = Q(run__poll__failures=0, run__poll__last_ok_at__gte=now - freshness.SIGHT)
+    seen = Q(run__poll__failures=0, run__poll__last_ok_at__gte=now - stalls.SIGHT)
     return seen & (queued | running)
 
 

@@ -18,7 +18,7 @@ from dashboard.audience import Audience
 from dashboard.filters import SORTS
 from dashboard.rendering.text import visible_plain
 from dashboard.saved.columns import ListColumn
-from runs import freshness
+from runs import freshness, stalls
 from runs.models import Poll, Run
 
 register = template.Library()
@@ -313,7 +313,7 @@ def remark_on(run: Run, now: dt.datetime) -> Remark | None:
         return Remark("behind", f"{seen}; {poll.last_error}")
     if late := freshness.overdue(run, poll, now):
         return Remark("behind", late)
-    stall = freshness.stall(run, poll, now)
+    stall = stalls.stall(run, poll, now)
     return Remark("stalled", stall.sentence) if stall else None
 
 

@@ -152,11 +152,28 @@ class Run(models.Model):
             models.Index(
                 fields=["-odd_at", "-id"], condition=Q(odd_at__isnull=False), name="overview_odd"
             ),
+            # What has not ended and yet tells an end, which hardly any run does.
             models.Index(
-                fields=["end_read_at"], condition=Q(end_read_at__isnull=False), name="news_of_ends"
+                fields=["-lasted_micros", "-id", "status"],
+                condition=Q(status__in=("queued", "running"), lasted_micros__isnull=False),
+                name="list_strange_lengths",
+            ),
+            # Of what runs: the longest, and who has told no step for longest.
+            models.Index(
+                fields=["started_at"], condition=Q(status="running"), name="overview_running"
             ),
             models.Index(
-                fields=["completed_at"],
+                fields=["last_step_at", "step_count", "started_at"],
+                condition=Q(status="running"),
+                name="overview_silent",
+            ),
+            models.Index(
+                fields=["end_read_at", "status"],
+                condition=Q(end_read_at__isnull=False),
+                name="news_of_ends",
+            ),
+            models.Index(
+                fields=["completed_at", "status"],
                 condition=Q(end_read_at=None, completed_at__isnull=False),
                 name="news_of_found",
             ),

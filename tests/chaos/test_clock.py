@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from runs import claims, freshness, leases, poller
+from runs import claims, leases, poller, stalls
 from runs.models import Poll, Run, Upstream
 from tests.chaos.rows import Cases
 from tests.factories import make_runs
@@ -95,7 +95,7 @@ def _live_through_outage(clock: Any, org: Org) -> None:
     assert (7_140 / 30) - 3 <= org.requests() - opened <= 7_140 / 30 + 2  # one probe in 30 s
     now = timezone.now()
     polls = Poll.objects.select_related("run")
-    assert not [poll for poll in polls if freshness.stall(poll.run, poll, now)]
+    assert not [poll for poll in polls if stalls.stall(poll.run, poll, now)]
     org.is_down = False
     org.asked.clear()
     pass_time(clock, org, 60)

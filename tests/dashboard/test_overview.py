@@ -342,7 +342,7 @@ def test_a_full_board_costs_as_few_queries_as_a_short_one(
         make_run("completed", entries_cost_micros=1)
         make_run("queued", created_at=ago(hours=2), poll_quarantined_at=ago(hours=1))
     get(viewer_client)
-    with django_assert_max_num_queries(27) as captured:
+    with django_assert_max_num_queries(28) as captured:
         get(viewer_client)
     sql = " ".join(query["sql"] for query in captured)
     assert not re.search(r'"runs_run"\."(output|logs|guidance|summary)"', sql)

@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from benchmarks import false_alarms
-from runs import freshness, habits, patience
-from runs.freshness import StallCause
+from runs import habits, patience, stalls
 from runs.models import Pace, Poll, Run
 from runs.patience import Patience
+from runs.stalls import StallCause
 from tests.factories import make_run, make_runs
 from tests.runs.answers import details, step
 from tests.runs.polling import Api, due_run
@@ -36,12 +36,12 @@ def remembered(agent_id: str, *, silence: float, wait: float = 5.0, count: int =
     habits.forget()
 
 
-def silent_for(minutes: float, agent_id: str = "agent_review") -> freshness.Stall | None:
+def silent_for(minutes: float, agent_id: str = "agent_review") -> stalls.Stall | None:
     run = make_run(
         "running", agent_id=agent_id, started_at=ago(minutes=30), step_count=9,
         last_step_at=ago(minutes=minutes), poll_last_ok_at=NOW,
     )  # fmt: skip
-    return freshness.stall(run, run.poll, NOW)
+    return stalls.stall(run, run.poll, NOW)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_agent_that_is_quick_is_called_stalled_sooner() -> None:
     remembered("agent_quick", silence=20)
     assert silent_for(2.9, "agent_quick") is None
     stall = silent_for(4, "agent_quick")
-    assert stall == freshness.Stall(
+    assert stall == stalls.Stall(
         StallCause.NO_STEP,
         "no new step for 4 min; 95 % of this agent's last 20 runs were never silent for longer "
         "than 20 s",
@@ -99,9 +99,9 @@ def test_an_agent_without_history_is_measured_by_the_rule_for_all() -> None:
 def test_a_queued_run_waits_as_long_as_its_agents_runs_usually_do() -> None:
     remembered("agent_nightly", silence=20, wait=1800)
 
-    def waiting(minutes: int) -> freshness.Stall | None:
+    def waiting(minutes: int) -> stalls.Stall | None:
         run = make_run("queued", agent_id="agent_nightly", created_at=ago(minutes=minutes))
-        return freshness.stall(run, run.poll, NOW)
+        return stalls.stall(run, run.poll, NOW)
 
     assert waiting(50) is None
     stall = waiting(100)
