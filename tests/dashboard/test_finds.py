@@ -242,6 +242,23 @@ def test_a_search_through_runs_asks_the_index():
                 assert "SCAN runs_runtext\n" not in plan + "\n"
 
 
+def test_an_id_is_looked_up_by_what_few_texts_hold():
+    """All ids begin alike, and the index would be read for each of these beginnings."""
+    runs = make_runs(60)
+    searching.keep(runs)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE runs_runtext" if connection.vendor == "postgresql" else "ANALYZE")
+    with CaptureQueriesContext(connection) as asked:
+        assert searching.keys(runs[7].run_id, 10) == [runs[7].pk]
+        assert len(searching.keys("run_", 100)) == 60  # and by these where there is nothing else
+    if connection.vendor == "postgresql":
+        told = [re.search(r"grams @> '\{(.*?)\}'", one["sql"]) for one in asked]
+        first, second = (one[1].split(",") for one in told if one)
+        assert first
+        assert not {"run", "un_"} & set(first)
+        assert set(second) == {"run", "un_"}
+
+
 def test_a_prompt_that_changes_is_found_by_its_new_words_alone():
     run = make_run(prompt="the first wording")
     run.prompt = "another wording"
