@@ -23,7 +23,7 @@ from benchmarks.figures import Bench, Figure, Growth, Result, quantile, value
 from dashboard import watermarks
 from dashboard.notes.models import Label, RunLabel
 from runs import bulk, searching, spending
-from runs.models import Agent, Poll, Run
+from runs.models import Agent, Pace, Poll, Run
 
 REQUESTS, FEW_REQUESTS = 20, 5  # a question
 SIZES = {"sqlite": 100_000, "postgresql": 1_000_000}
@@ -31,6 +31,7 @@ QUICK_SIZE, FLOOR_SIZE = 10_000, 1_000
 SEEN = 200  # runs that somebody has looked at
 LIMIT = 100.0
 AGENTS, MODELS = 60, 8
+PACES = 100  # runs of an agent whose habits are known
 WORDS = (
     *("review", "contract", "summary", "deposition", "clause", "privilege", "memo", "chronology"),
     *("custodian", "liability", "exhibit", "discovery", "damages", "vault", "witness", "lease"),
@@ -222,10 +223,22 @@ def looked_a_month_ago(user: User) -> None:
 
 
 def have_told_steps() -> None:
-    """Of those that run one in twenty told its last step long ago, the others now."""
+    """Of those that run one in twenty told its last step long ago, the others now. All were polled
+    just now, and of each agent it is known how long its runs are silent."""
+    now = timezone.now()
     running = Run.objects.filter(status="running")
-    running.update(last_step_at=timezone.now())
+    running.update(last_step_at=now)
     running.alias(part=F("pk") % 20).filter(part=0).update(last_step_at=F("started_at"))
+    soon = now + dt.timedelta(minutes=10)  # as if they were polled while this goes on
+    Poll.objects.filter(run__status="running").update(last_ok_at=soon, due_at=soon)
+    ended = Run.objects.filter(status="completed").order_by("-pk").values_list("pk", "agent_id")
+    Pace.objects.bulk_create(
+        [
+            Pace(run_id=pk, agent_id=agent or "", wait_ms=4_000, silence_ms=60_000 + pk % 90_000)
+            for pk, agent in ended[: AGENTS * PACES]
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def fill(size: int) -> None:

@@ -6,7 +6,6 @@ was not reported is counted as such, never as nothing.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, QuerySet
@@ -206,10 +205,10 @@ def _cause(run: Run) -> str:
 
 def stalled(now: dt.datetime, most: int) -> tuple[Concern, bool]:
     """What looks stuck; and whether more than MOST_CHECKED would have to be looked at to say so."""
-    suspects = stalls.suspects(now, MOST_CHECKED + 1)
+    suspects, is_unchecked = stalls.suspects(now, MOST_CHECKED)
     why = {
         key: _sentence(stall.sentence)
-        for key, signs in islice(suspects.items(), MOST_CHECKED)
+        for key, signs in suspects.items()
         if (stall := stalls.told_by(signs, now))
     }
     shown = for_rows(Run.objects.filter(pk__in=list(why)[:most])).in_bulk()
@@ -218,7 +217,7 @@ def stalled(now: dt.datetime, most: int) -> tuple[Concern, bool]:
         for key in why
         if (run := shown.get(key))
     ]
-    return Concern("stalled", "Stalled", worries, len(why)), len(suspects) > MOST_CHECKED
+    return Concern("stalled", "Stalled", worries, len(why)), is_unchecked
 
 
 def unread(most: int) -> Concern:

@@ -12,7 +12,7 @@ from django.db.models.functions import Substr
 
 from dashboard.audience import STAFF
 from dashboard.saved import columns
-from runs import agents
+from runs import agents, habits
 from runs.models import Run
 from runs.models.run import RunQuerySet
 
@@ -47,6 +47,7 @@ def rows(
     """The context of a table of rows."""
     if names is None:
         names = agents.names(run.agent_id for run in runs)
+    habits.of_all(run.agent_id for run in runs if run.is_active)  # not one by one
     return {
         "runs": runs,
         "audience": STAFF,

@@ -7,7 +7,11 @@ kept for a while, since hundreds of rows may ask for one agent.
 import datetime as dt
 import threading
 import time
+from collections.abc import Iterable, Sequence
+from itertools import batched
 from typing import NamedTuple
+
+from django.db import connection
 
 from runs import direct, patience
 from runs.models import Pace, Run, Step
@@ -16,7 +20,14 @@ from runs.patience import Patience
 RECENT = 100  # runs of an agent that its habits are taken from
 KEPT = 30.0  # seconds for which habits are remembered
 MOST_KEPT = 2_000  # agents
+AT_ONCE = 100  # agents that are read by one statement
 WAIT_SHORTEST = 600.0  # a queued run waits for a person: nothing shorter is worth a word
+
+OF_ONE = f"""
+SELECT * FROM (
+    SELECT agent_id, silence_ms, wait_ms FROM {Pace._meta.db_table}
+    WHERE agent_id = %s ORDER BY run_id DESC LIMIT {RECENT}
+) AS of_one"""
 
 
 class Habits(NamedTuple):
@@ -51,17 +62,21 @@ def note(run: Run, *, was_over: bool) -> None:
 
 def of(agent_id: str | None) -> Habits:
     """The habits of an agent; of one that is unknown, the rule for everybody."""
-    now = time.monotonic()
+    return of_all([agent_id])[agent_id or ""]
+
+
+def of_all(agent_ids: Iterable[str | None]) -> dict[str, Habits]:
+    """The habits of several agents: what is not remembered is read together."""
+    wanted, now = {agent_id or "" for agent_id in agent_ids}, time.monotonic()
     with _lock:
-        kept = _kept.get(agent_id or "")
-    if kept and now - kept[0] < KEPT:
-        return kept[1]
-    habits = _read(agent_id or "")
-    with _lock:
-        if len(_kept) >= MOST_KEPT:
-            _kept.clear()
-        _kept[agent_id or ""] = (now, habits)
-    return habits
+        kept = {agent_id: _kept[agent_id] for agent_id in wanted if agent_id in _kept}
+    found = {agent_id: habits for agent_id, (at, habits) in kept.items() if now - at < KEPT}
+    if fresh := _read(sorted(wanted - found.keys())):
+        with _lock:
+            if len(_kept) >= MOST_KEPT:
+                _kept.clear()
+            _kept.update((agent_id, (now, habits)) for agent_id, habits in fresh.items())
+    return found | fresh
 
 
 def forget() -> None:
@@ -74,9 +89,17 @@ _kept: dict[str, tuple[float, Habits]] = {}
 _lock = threading.Lock()
 
 
-def _read(agent_id: str) -> Habits:
-    rows = Pace.objects.filter(agent_id=agent_id) if agent_id else Pace.objects.none()
-    spans = list(rows.order_by("-run").values_list("silence_ms", "wait_ms")[:RECENT])
+def _read(agent_ids: Sequence[str]) -> dict[str, Habits]:
+    spans: dict[str, list[tuple[int | None, int | None]]] = {one: [] for one in agent_ids}
+    for some in batched(filter(None, agent_ids), AT_ONCE):
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join([OF_ONE] * len(some)), some)
+            for agent_id, *span in cursor.fetchall():
+                spans[agent_id].append((span[0], span[1]))
+    return {agent_id: _habits(of_one) for agent_id, of_one in spans.items()}
+
+
+def _habits(spans: Iterable[tuple[int | None, int | None]]) -> Habits:
     silences = [silence / 1000 for silence, _ in spans if silence is not None]
     waits = [wait / 1000 for _, wait in spans if wait is not None]
     return Habits(patience.of(silences), patience.of(waits, WAIT_SHORTEST))

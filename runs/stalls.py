@@ -87,19 +87,21 @@ class Signs(NamedTuple):
 _OF_RUN, _OF_POLL = Signs._fields[:7], Signs._fields[7:]
 
 
-def suspects(now: dt.datetime, most: int) -> dict[int, Signs]:
-    """Of `most` runs that may be stalled, by key, first those that have given no sign for longest.
-    All others are not."""
+def suspects(now: dt.datetime, most: int) -> tuple[dict[int, Signs], bool]:
+    """Of `most` runs that may be stalled, by key, first those that have given no sign for longest;
+    and whether there are more. All others are not."""
     spans = {"queued": QUEUED_LONG, "begun": SANDBOX_LIMIT, "told": NO_STEP_LONG}
     adapt = connection.ops.adapt_datetimefield_value
     since: dict[str, Any] = {name: adapt(now - span) for name, span in spans.items()}
     with connection.cursor() as cursor:
-        cursor.execute(SUSPECTS, since | {"most": most})
+        cursor.execute(SUSPECTS, since | {"most": most + 1})
         keys = [pk for (pk,) in cursor.fetchall()]
     names = *_OF_RUN, *(f"poll__{name}" for name in _OF_POLL)
-    rows = Run.objects.filter(pk__among=keys, poll__isnull=False).order_by()
+    seen = {"poll__failures": 0, "poll__last_ok_at__gte": now - SIGHT}  # or nothing is said of them
+    rows = Run.objects.filter(pk__among=keys[:most], **seen).order_by()
     told = {pk: Signs(*signs) for pk, *signs in rows.values_list("pk", *names)}
-    return {pk: told[pk] for pk in keys if pk in told}
+    habits.of_all(signs.agent_id for signs in told.values())  # not one by one
+    return {pk: told[pk] for pk in keys if pk in told}, len(keys) > most
 
 
 def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:

@@ -147,3 +147,17 @@ def test_of_a_thousand_healthy_runs_fewer_than_ten_are_called_stalled() -> None:
     assert figures.moments > 15_000
     assert None not in figures.noticed, "a run that stopped for ever was never called stalled"
     assert not Pace.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_habits_of_many_agents_are_read_together(django_assert_num_queries) -> None:
+    for number in range(3):
+        remembered(f"agent_{number}", silence=100.0 * (number + 1))
+    asked = [f"agent_{number}" for number in range(150)] + [None]
+    with django_assert_num_queries(2):
+        found = habits.of_all(asked)
+    with django_assert_num_queries(0):
+        assert habits.of_all(asked) == found
+        assert habits.of("agent_2") == found["agent_2"]
+    assert [found[f"agent_{number}"].silence.usual for number in range(4)] == [100, 200, 300, None]
+    assert found[""].silence == Patience(600.0)
