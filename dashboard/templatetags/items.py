@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 
 from django import template
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard import row_items, step_items, strip_items
+from dashboard.facets import Choice
 from dashboard.rendering.strip import Strip
 from dashboard.step_lines import Line
+from dashboard.templatetags.runsheet import opening
 from runs.models import Run
 
 register = template.Library()
@@ -47,3 +50,12 @@ def run_rows(context: template.Context, runs: Iterable[Run]) -> SafeString:
         has_ticks=bool(context.get("has_ticks")),
     )
     return mark_safe("".join(row_items.row(run, table) for run in runs))
+
+
+@register.simple_tag
+def options(choices: Iterable[Choice], chosen: str) -> SafeString:
+    """Of a menu of up to hundreds."""
+    made = [
+        (one.value, " selected" * (one.value == chosen), opening(one.label, 60)) for one in choices
+    ]
+    return format_html_join("", '<option value="{}"{}>{}</option>', made)
