@@ -21,7 +21,6 @@ NOBODY = 65_534  # PostgreSQL refuses to run as root
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "100",
-    "shared_buffers": "64MB",
     # A test's database needs not outlive a power cut.
     "fsync": "off",
     "full_page_writes": "off",
