@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from runs import leases, packing, spending
 from runs.models import Poll, Run, Step, UsageEntry
+from runs.simulator.run import SimulatedRun
 from tests import recounted
 from tests.chaos.rig import Rig
 from tests.product import until
@@ -182,13 +183,19 @@ def _readable(value: Any, column: str) -> str:
 def begin(rig: Rig, workers: int, beats: int, seconds: int = 72_000) -> Checker:
     """With eight runs that go on for as long as the test does, 4,000 steps in `seconds`, and some
     that end."""
-    for number in range(8):
-        rig.simulator.start("synthetic", steps=4_000, seconds=seconds, seed=number + 1, speed=1.0)
+    start_long(rig, seconds)
     for number in range(4):
         rig.simulator.start("nda_review", seed=number + 1)
     rig.start(workers, beats)
     rig.wait_for_polls(START, 3, "the first polls")
     return Checker(rig)
+
+
+def start_long(rig: Rig, seconds: int) -> list[SimulatedRun]:
+    return [
+        rig.simulator.start("synthetic", steps=4_000, seconds=seconds, seed=number + 1, speed=1.0)
+        for number in range(8)
+    ]
 
 
 def finish(rig: Rig, checker: Checker) -> None:
