@@ -12,7 +12,7 @@ from django.db.models.functions import Substr
 
 from dashboard.audience import STAFF
 from dashboard.saved import columns
-from runs import agents, habits
+from runs import agents, stalls
 from runs.models import Run
 from runs.models.run import RunQuerySet
 
@@ -47,7 +47,7 @@ def rows(
     """The context of a table of rows."""
     if names is None:
         names = agents.names(run.agent_id for run in runs)
-    habits.of_all(run.agent_id for run in runs if run.is_active)  # not one by one
+    stalls.prepare(runs, now)
     return {
         "runs": runs,
         "audience": STAFF,

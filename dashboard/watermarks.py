@@ -230,7 +230,7 @@ def _moved(user_pk: int) -> tuple[list[Since], int]:
     )
     told = [replace(_since(row, row.run), opening=row.opening or "") for row in latest]
     more = rows[:COUNTED].count() - LISTED if len(told) > LISTED else 0
-    return told[:LISTED], more
+    return told[:LISTED], max(more, 0)  # some may have been seen in between
 
 
 def looked(user_pk: int, newest: int | None) -> None:

@@ -75,6 +75,7 @@ def of_all(agent_ids: Iterable[str | None]) -> dict[str, Habits]:
         with _lock:
             if len(_kept) >= MOST_KEPT:
                 _kept.clear()
+                _kept.update(kept)
             _kept.update((agent_id, (now, habits)) for agent_id, habits in fresh.items())
     return found | fresh
 

@@ -6,6 +6,7 @@ agent's runs usually do (`habits`), and our own poller, whose delay says nothing
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
@@ -88,8 +89,8 @@ _OF_RUN, _OF_POLL = Signs._fields[:7], Signs._fields[7:]
 
 
 def suspects(now: dt.datetime, most: int) -> tuple[dict[int, Signs], bool]:
-    """Of `most` runs that may be stalled, by key, first those that have given no sign for longest;
-    and whether there are more. All others are not."""
+    """Of `most` runs that may be stalled, by key, in the order in which that began to be long; and
+    whether there are more. All others are not."""
     spans = {"queued": QUEUED_LONG, "begun": SANDBOX_LIMIT, "told": NO_STEP_LONG}
     adapt = connection.ops.adapt_datetimefield_value
     since: dict[str, Any] = {name: adapt(now - span) for name, span in spans.items()}
@@ -100,8 +101,26 @@ def suspects(now: dt.datetime, most: int) -> tuple[dict[int, Signs], bool]:
     seen = {"poll__failures": 0, "poll__last_ok_at__gte": now - SIGHT}  # or nothing is said of them
     rows = Run.objects.filter(pk__among=keys[:most], **seen).order_by()
     told = {pk: Signs(*signs) for pk, *signs in rows.values_list("pk", *names)}
-    habits.of_all(signs.agent_id for signs in told.values())  # not one by one
+    habits.of_all(signs.agent_id for signs in told.values())  # together, not one by one
     return {pk: told[pk] for pk in keys if pk in told}, len(keys) > most
+
+
+def prepare(runs: Iterable[Run], now: dt.datetime) -> None:
+    """Read together what `stall` would read one by one, the habits of the agents that it asks
+    for."""
+    habits.of_all(run.agent_id for run in runs if _seems_long(run, now))
+
+
+def _seems_long(run: Run, now: dt.datetime) -> bool:
+    match run.status:
+        case Run.Status.QUEUED:
+            return now - (run.created_at or run.first_seen_at) > QUEUED_LONG
+        case Run.Status.RUNNING:
+            return (
+                run.step_count > 0
+                and now - (run.last_step_at or run.started_at or now) > NO_STEP_LONG
+            )
+    return False
 
 
 def stall(run: Run, poll: Poll | None, now: dt.datetime) -> Stall | None:

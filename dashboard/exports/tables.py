@@ -19,7 +19,7 @@ from dashboard.sizes import Octets
 from dashboard.step_lines import Line
 from dashboard.templatetags.runsheet import opening, remark_on
 from dashboard.timeline import Asked
-from runs import agents
+from runs import agents, stalls
 from runs.models import Run, Step, UsageEntry
 
 TEXTS_AT_ONCE = 2_000_000  # bytes of steps' texts in memory, unless one step alone has more
@@ -230,6 +230,7 @@ def _run_batches(
     while True:
         page = filters.page(filters.matching(asked), rows.for_rows, asked, RUNS_AT_ONCE, now)
         names = agents.names(run.agent_id for run in page.runs)
+        stalls.prepare(page.runs, now)
         yield [_run_row(run, now, names, address_of(run)) for run in page.runs]
         if page.next is None:
             return

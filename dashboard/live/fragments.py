@@ -17,7 +17,7 @@ from dashboard.live import run_pieces, sse
 from dashboard.live.renderings import Key, Made, Rendering, having
 from dashboard.live.run_pieces import Pieces
 from dashboard.saved import columns
-from runs import agents, freshness
+from runs import agents, freshness, stalls
 from runs.models import Run
 
 MOST_COUNTED = 1_000
@@ -85,6 +85,7 @@ def list_rows(
     now = timezone.now()
     runs = list(rows.for_rows(Run.objects.filter(pk__in=list(pks)).order_by()))
     names = agents.names(run.agent_id for run in runs)
+    stalls.prepare(runs, now)
     table = row_items.Table(STAFF, now, names, shown, oob=True)
     return [(run, row_items.row(run, table)) for run in runs]
 

@@ -13,7 +13,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from dashboard.templatetags.runsheet import remark_on
-from runs import breaker, freshness, habits
+from runs import breaker, freshness, stalls
 from runs.models import Poll, Run, Upstream
 
 MOST_NAMES = 2_000  # in one query
@@ -63,7 +63,7 @@ def look(runs: Sequence[int]) -> Sight:
     rest = (upstream.state, upstream.last_error, None if is_up else _countdown(now))
     site = Saying(upstream.last_ok_at, rest)
     known = list(_load(runs))
-    habits.of_all(run.agent_id for run in known if run.is_active)  # not one by one
+    stalls.prepare(known, now)
     return Sight(site, [_state(run, upstream, now) for run in known])
 
 
