@@ -264,7 +264,7 @@ def answer(asked: Asked, length: int, now: dt.datetime) -> Answer:
         return Answer(shown, len(shown.runs), len(shown.runs))
     if sought is None:
         most = MOST_MATCHING if asked.is_filtered else MOST_COUNTED
-        return Answer(shown, how_many(found, most), most)
+        return Answer(shown, _how_many_match(found, asked, most), most)
     counted = sought.how_many(others, MOST_HELD)
     number = max(counted.number, len(shown.runs))
     if counted.is_exact or number > MOST_HELD:
@@ -272,6 +272,15 @@ def answer(asked: Asked, length: int, now: dt.datetime) -> Answer:
     unit = 10 ** (len(str(number)) - 1)
     most = number // unit * unit
     return Answer(shown, most + 1, most)
+
+
+def _how_many_match(found: QuerySet[Run], asked: Asked, most: int) -> int:
+    """As `how_many`; what a label alone is asked of, its own index tells, without a look at the
+    runs."""
+    others = asked.statuses, asked.agent, asked.model, asked.since, asked.until
+    if not asked.label or any(others):
+        return how_many(found, most)
+    return _bearing(asked.label).values("run").distinct()[: most + 1].count()
 
 
 def matching(asked: Asked) -> QuerySet[Run]:
@@ -305,8 +314,7 @@ def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySe
     Of a join, PostgreSQL knows too little to see whether few or many do. So few are looked up, and
     of those on a way each is asked whether it does.
     """
-    labels = list(Label.objects.filter(name__iexact=name).values_list("pk", flat=True))
-    borne = RunLabel.objects.filter(label__in=labels).order_by()
+    borne = _bearing(name)
     most = searching.worth_looking_up(newest()) if is_on_the_way else searching.FEWEST
     keys = list(borne.values_list("run", flat=True)[: most + 1])
     if len(keys) <= most:
@@ -315,6 +323,11 @@ def _labelled(runs: QuerySet[Run], name: str, *, is_on_the_way: bool) -> QuerySe
         return runs.filter(pk__in=borne.values("run"))
     here = borne.filter(run=OuterRef("pk")).values("pk")[:1]
     return runs.alias(borne=Subquery(here)).filter(borne__isnull=False)
+
+
+def _bearing(name: str) -> QuerySet[RunLabel]:
+    labels = list(Label.objects.filter(name__iexact=name).values_list("pk", flat=True))
+    return RunLabel.objects.filter(label__in=labels).order_by()
 
 
 def _listed(

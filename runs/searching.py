@@ -22,7 +22,7 @@ FEWEST, MOST = 500, 10_000  # runs that are looked up; more are met on a way thr
 PAGE = 50  # runs that such a way ends with
 SAMPLE, COMMON = 400, 6  # runs that are looked at first, and finds among them that are many
 PARTS = 8  # of what is looked for that are asked of apart
-COUNTED = 2_000  # runs that are looked at to count those that hold words which many hold
+COUNTED = 1_000  # runs that are looked at to count those that hold words which many hold
 USUAL = 0.05  # share of the texts that hold a gram which tells little
 BATCH = 500
 
