@@ -243,3 +243,16 @@ def test_a_label_that_few_or_many_bear_is_found_in_every_order(viewer_client, mo
             assert shown(get(viewer_client, f"?label=of+{count}&sort=cost{status}")) == [
                 run.pk for run in reversed(bear)
             ]
+
+
+def test_what_bears_a_label_is_counted_beyond_the_page(viewer_client, monkeypatch):
+    monkeypatch.setattr(runs_view, "PAGE_LENGTH", 2)
+    runs = make_runs(5, status="failed") + make_runs(4)
+    by, label = User.objects.create(username="somebody"), Label.objects.create(name="Urgent")
+    RunLabel.objects.bulk_create(
+        RunLabel(run=run, label=label, by=by, at=NOW) for run in runs[1:-1]
+    )
+    assert '<b class="num">7</b> runs' in get(viewer_client, "?label=urgent")
+    assert '<b class="num">4</b> runs' in get(viewer_client, "?label=urgent&status=failed")
+    monkeypatch.setattr(filters, "MOST_MATCHING", 6)
+    assert '<b class="num">6+</b> runs' in get(viewer_client, "?label=urgent")
