@@ -20,7 +20,7 @@ from runs.spending import Sums
 
 DAYS = 14
 MOST_RUNNING = 12
-MOST_CHECKED = 500  # runs looked at for a stall, the longest without a sign first
+MOST_CHECKED = 500  # runs looked at for a stall, those that have waited longest first
 FEW, MANY = 5, 200  # concerns of a kind that are shown: at first, and when asked for
 TOP = 5
 
